@@ -1,0 +1,425 @@
+/* The backward sweep: gradients from one walk over the recorded graph in reverse topological order.
+ *
+ *   order    depth-first post-order over the input slots from the root (an explicit stack: no recursion)
+ *   cot[k]   dL/d(order[k]), the sum of what its consumers contributed so far
+ *   sweep    from the last to the first: when order[k] is reached all its consumers are done, so cot[k] is complete
+ *
+ * Knows no operation but the sum of two gradients, which must itself be differentiable: the public gr_add.
+ * SPDX-License-Identifier: MIT */
+#include "core/tensor.h"
+#include "ops/ops.h" /* gr_add: the one arrow that points up */
+
+#include <math.h>
+#include <string.h>
+
+/* A growing list of pointers in pool memory, so that steady training allocates nothing. */
+typedef struct list {
+    gr_ctx *c;
+    gr_block *block;
+    gr_tensor **at;
+    size_t n, cap;
+} list;
+
+static bool list_reserve(list *l, size_t cap)
+{
+    if (cap <= l->cap) return true;
+    if (cap < 2 * l->cap) cap = 2 * l->cap;
+    if (cap < 64) cap = 64;
+    gr_block *b = gr__block_new(l->c, cap * sizeof *l->at);
+    if (!b) return false;
+    if (l->n) memcpy(gr__block_data(b), l->at, l->n * sizeof *l->at);
+    if (l->block) gr__block_unref(l->c, l->block);
+    l->block = b;
+    l->at = gr__block_data(b);
+    l->cap = cap;
+    return true;
+}
+
+static bool list_push(list *l, gr_tensor *t)
+{
+    if (l->n == l->cap && !list_reserve(l, l->n + 1)) return false;
+    l->at[l->n++] = t;
+    return true;
+}
+
+static void list_free(list *l)
+{
+    if (l->block) gr__block_unref(l->c, l->block);
+}
+
+typedef struct sweep {
+    gr_ctx *c;
+    const char *who;
+    gr_tensor *root;
+    list order, stack, cot, saved;
+    bool functional, create_graph, retain_graph;
+    gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
+    gr_tensor *const *x; /* gr_grads: the targets, and their results */
+    int n;
+    gr_tensor **dx;
+} sweep;
+
+/* ---- order -----------------------------------------------------------------------------------------------------
+ * mark and order of a node belong to the newest walk; a sweep inside a vjp puts back what it found. */
+static bool visit(sweep *w, gr_tensor *t)
+{
+    if (w->c->sweeping && !(list_push(&w->saved, t) && list_push(&w->saved, (gr_tensor *)(uintptr_t)t->mark) &&
+                            list_push(&w->saved, (gr_tensor *)(uintptr_t)t->order)))
+        return false;
+    t->mark = w->c->epoch;
+    t->order = 0; /* on the stack: the next input slot to follow */
+    return list_push(&w->stack, t);
+}
+
+static bool sort(sweep *w)
+{
+    w->c->epoch++;
+    if (!visit(w, w->root)) return false;
+    while (w->stack.n) {
+        gr_tensor *t = w->stack.at[w->stack.n - 1];
+        gr_tensor *next = NULL;
+        while (!next && t->op && t->order < (uint32_t)t->nin) {
+            gr_tensor *in = t->in[t->order++];
+            if ((in->flags & GR_T_REQUIRES_GRAD) && in->mark != w->c->epoch) next = in;
+        }
+        if (next) {
+            if (!visit(w, next)) return false;
+            continue;
+        }
+        w->stack.n--;
+        t->order = (uint32_t)w->order.n;
+        if (!list_push(&w->order, t)) return false;
+    }
+    if (!list_reserve(&w->cot, w->order.n)) return false;
+    memset(w->cot.at, 0, w->order.n * sizeof *w->cot.at);
+    return true;
+}
+
+static void put_back(sweep *w)
+{
+    for (size_t i = 0; i < w->saved.n; i += 3) {
+        w->saved.at[i]->mark = (uint32_t)(uintptr_t)w->saved.at[i + 1];
+        w->saved.at[i]->order = (uint32_t)(uintptr_t)w->saved.at[i + 2];
+    }
+}
+
+/* gr_grads follows only nodes that lead to a target: those are marked by a bit in the pointer list `stack`. */
+static bool mark_needed(sweep *w, bool *needed)
+{
+    for (size_t k = 0; k < w->order.n; k++) {
+        gr_tensor *t = w->order.at[k];
+        needed[k] = (t->flags & GR_T_TARGET) || (!w->functional && !t->op) || (!w->functional && (t->flags & GR_T_RETAIN));
+        for (int i = 0; t->op && i < t->nin && !needed[k]; i++)
+            if (t->in[i]->flags & GR_T_REQUIRES_GRAD) needed[k] = needed[t->in[i]->order];
+    }
+    return true;
+}
+
+/* ---- contributions ---------------------------------------------------------------------------------------------*/
+/* A node of the sweep's own for g, so that releasing one never touches another. */
+static gr_tensor *own(sweep *w, gr_tensor *g, bool fresh)
+{
+    if (!w->scope || fresh) return g;
+    return gr__clone_into(w->scope, g);
+}
+
+static bool acceptable(sweep *w, const gr_tensor *y, const gr_tensor *in, const gr_tensor *g, int slot)
+{
+    if (g->ndim == in->ndim && memcmp(g->dims, in->dims, (size_t)g->ndim * sizeof *g->dims) == 0 && g->dtype == in->dtype)
+        return true;
+    char a[256], b[256];
+    gr__format_tensor_ref(a, sizeof a, g);
+    gr__format_tensor_ref(b, sizeof b, in);
+    bool bad_type = g->dtype != in->dtype;
+    gr_fail(w->c, bad_type ? GR_EDTYPE : GR_ESHAPE,
+            "%s: vjp of %s gave a gradient %s%s%s for input %d, which is %s%s%s. Fix: %s", w->who, y->op->name, a,
+            bad_type ? " of " : "", bad_type ? gr_dtype_name((gr_type)g->dtype) : "", slot, b, bad_type ? " of " : "",
+            bad_type ? gr_dtype_name((gr_type)in->dtype) : "",
+            bad_type ? "convert it with gr_astype" : "a gradient has exactly the shape of its input; sum what was broadcast with gr_sum_to");
+    return false;
+}
+
+static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
+{
+    gr_tensor *in = y->in[slot];
+    if (!acceptable(w, y, in, g, slot)) return false;
+    const gr_observer *ob = w->c->observer;
+    if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
+    gr_tensor **cot = &w->cot.at[in->order];
+    if (!*cot) return (*cot = own(w, g, fresh)) != NULL;
+    gr_tensor *sum = (gr_add)(*cot, g);
+    if (w->scope) gr__release(*cot);
+    if (w->scope && fresh) gr__release(g);
+    return (*cot = sum) != NULL;
+}
+
+/* A saved input was overwritten after y was made from it: the derivative would be taken at the wrong point. */
+static bool unchanged(sweep *w, const gr_tensor *y)
+{
+    for (int i = 0; i < y->nin; i++) {
+        const gr_tensor *in = y->in[i];
+        if ((y->op->flags & GR_OP_LINEAR) || *gr__version(in) == y->in_version[i]) continue;
+        char text[256];
+        gr__format_tensor_ref(text, sizeof text, in);
+        gr_fail(w->c, GR_EGRAPH, "%s: input %d of %s, %s, was overwritten by %s after %s used it, so its derivative cannot be taken. "
+                "Fix: call the sweep before the write, or give the operation a copy", w->who, i, y->op->name, text,
+                in->block && in->block->writer ? in->block->writer : "a write in place", y->op->name);
+        return false;
+    }
+    return true;
+}
+
+static bool already_swept(sweep *w, const gr_tensor *y)
+{
+    if (!(y->flags & GR_T_SWEPT)) return false;
+    char text[256];
+    gr__format_tensor_ref(text, sizeof text, y);
+    gr_fail(w->c, GR_EGRAPH, "%s: a sweep already went through the graph at %s(%s) and did not retain it. "
+            "Fix: pass .retain_graph = true to the earlier sweep, or compute the forward pass again", w->who, y->op->name, text);
+    return true;
+}
+
+/* dx of every wanted input by record.backward, in one pass; aliases of dy are allowed. */
+static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy)
+{
+    gr_tensor *dx[8] = { 0 };
+    if (!y->op->backward(y, dy, dx)) return false;
+    for (int i = 0; i < y->nin; i++)
+        if (dx[i] && (y->in[i]->flags & GR_T_REQUIRES_GRAD) && !add_contribution(w, y, i, dx[i], dx[i] != dy && dx[i]->owner == dx[i]))
+            return false;
+    return w->c->code == GR_OK;
+}
+
+static bool composed(sweep *w, gr_tensor *y, gr_tensor *dy, const bool *needed)
+{
+    for (int i = 0; i < y->nin; i++) {
+        gr_tensor *in = y->in[i];
+        if (!(in->flags & GR_T_REQUIRES_GRAD) || !needed[in->order]) continue;
+        gr_scope *inner = w->scope ? gr_scope_begin(w->c) : NULL;
+        if (w->scope && !inner) return false;
+        gr_tensor *g = y->op->vjp(y, dy, i);
+        gr_tensor *kept = w->scope && g ? gr_keep(g) : g;
+        bool moved = kept != g;
+        if (inner) gr_scope_end(inner);
+        if (w->c->code != GR_OK || (g && !kept)) return false;
+        if (kept && !add_contribution(w, y, i, kept, moved)) return false;
+    }
+    return true;
+}
+
+/* ---- results ---------------------------------------------------------------------------------------------------*/
+static void copy_run(int64_t n, char *const *p, const int64_t *stride, void *user)
+{
+    size_t size = *(size_t *)user;
+    for (int64_t i = 0; i < n; i++) memcpy(p[0] + (size_t)(i * stride[0]) * size, p[1] + (i * stride[1]) * (int64_t)size, size);
+}
+
+static void add_run(int64_t n, char *const *p, const int64_t *stride, void *user)
+{
+    if (*(size_t *)user == 4)
+        for (int64_t i = 0; i < n; i++) ((float *)(void *)p[0])[i * stride[0]] += ((float *)(void *)p[1])[i * stride[1]];
+    else
+        for (int64_t i = 0; i < n; i++) ((double *)(void *)p[0])[i * stride[0]] += ((double *)(void *)p[1])[i * stride[1]];
+}
+
+/* The node for t.grad, made once in the scope where t lives. Its memory comes and goes with the gradient. */
+static bool grad_node(gr_tensor *t)
+{
+    if (t->grad) return true;
+    gr_scope *home = t->ctx->scope[t->scope];
+    gr_tensor *g = gr__node(t->ctx, home, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
+    if (!g) return false;
+    g->flags |= GR_T_CONTIGUOUS;
+    if (t->numel <= 1) {
+        g->data = (char *)&g->value;
+    } else {
+        g->next = home->held;
+        home->held = g;
+    }
+    t->grad = g;
+    return true;
+}
+
+/* t.grad += g. The memory of g is taken over when nobody else uses it. */
+static bool accumulate(gr_tensor *t, gr_tensor *g)
+{
+    size_t size = gr__type_size((gr_type)t->dtype);
+    if (!grad_node(t)) return false;
+    const gr_tensor *both[2] = { t->grad, g };
+    if (t->flags & GR_T_HAS_GRAD) {
+        gr__strided(2, both, add_run, &size);
+        return gr_touch(t->grad, "gr_backward");
+    }
+    bool take = t->numel > 1 && g->block && g->block->refs == 1 && (g->flags & GR_T_CONTIGUOUS) && g->data == gr__block_data(g->block);
+    if (take) {
+        t->grad->block = g->block;
+        t->grad->block->refs++;
+    } else if (t->numel > 1 && !(t->grad->block = gr__block_new(t->ctx, (size_t)t->numel * size))) {
+        return false;
+    }
+    if (t->grad->block) t->grad->data = gr__block_data(t->grad->block);
+    if (!take) gr__strided(2, both, copy_run, &size);
+    t->flags |= GR_T_HAS_GRAD;
+    return gr_touch(t->grad, "gr_backward");
+}
+
+static void deliver(sweep *w, gr_tensor *t, gr_tensor *g)
+{
+    for (int i = 0; i < w->n; i++)
+        if (w->x[i] == t) w->dx[i] = w->scope ? gr_keep(g) : g;
+}
+
+static bool run(sweep *w, const bool *needed)
+{
+    for (size_t k = w->order.n; k-- > 0;) {
+        gr_tensor *t = w->order.at[k], *g = w->cot.at[k];
+        if (!g || !needed[k]) continue;
+        const gr_observer *ob = w->c->observer;
+        if (ob && ob->visit) ob->visit(ob->user, t, g);
+        if (w->functional && (t->flags & GR_T_TARGET)) deliver(w, t, g);
+        if (!w->functional && (!t->op || (t->flags & GR_T_RETAIN)) && !accumulate(t, g)) return false;
+        if (!t->op) continue;
+        if (already_swept(w, t) || !unchanged(w, t)) return false;
+        bool fast = t->op->backward && !w->create_graph && t->nin <= 8;
+        if (!(fast ? fused(w, t, g) : composed(w, t, g, needed))) return false;
+        if (w->scope && !(t->flags & GR_T_TARGET)) gr__release(g);
+    }
+    return true;
+}
+
+/* ---- entry -----------------------------------------------------------------------------------------------------*/
+static bool check_root(sweep *w, gr_tensor *g)
+{
+    gr_tensor *y = w->root;
+    char text[256], other[256];
+    gr__format_tensor_ref(text, sizeof text, y);
+    if (!(y->flags & GR_T_REQUIRES_GRAD)) {
+        const char *why = y->flags & GR_T_NO_GRAD   ? "it was computed while recording was off (GR_NO_GRAD, or inside a sweep)"
+                        : y->flags & GR_T_NONDIFF   ? "it was made by an operation that has no derivative"
+                        : y->flags & GR_T_DETACHED  ? "it was detached from its history"
+                                                    : "nothing that it was computed from requires a gradient";
+        gr_fail(w->c, GR_EGRAPH, "%s(%s): there is no path to differentiate: %s. Fix: mark the leaves with gr_requires_grad before the forward pass",
+                w->who, text, why);
+        return false;
+    }
+    if (!g && y->numel != 1) {
+        gr_fail(w->c, GR_ESHAPE, "%s(%s): the gradient of %lld numbers needs a weight for each. Fix: reduce with gr_sum or gr_mean, or pass .grad of shape %s",
+                w->who, text, (long long)y->numel, strchr(text, '['));
+        return false;
+    }
+    if (!g) return true;
+    gr__format_tensor_ref(other, sizeof other, g);
+    if (g->ndim != y->ndim || memcmp(g->dims, y->dims, (size_t)y->ndim * sizeof *y->dims) != 0) {
+        gr_fail(w->c, GR_ESHAPE, "%s(%s): .grad is %s. Fix: it must have the shape of the root", w->who, text, other);
+        return false;
+    }
+    if (g->dtype != y->dtype) {
+        gr_fail(w->c, GR_EDTYPE, "%s(%s): .grad is %s, the root %s. Fix: convert it with gr_astype", w->who, text,
+                gr_dtype_name((gr_type)g->dtype), gr_dtype_name((gr_type)y->dtype));
+        return false;
+    }
+    return true;
+}
+
+static bool seed(sweep *w, gr_tensor *g)
+{
+    gr_tensor *one = g ? own(w, g, false) : gr_ones(w->c, gr_dims_like(w->root), .dtype = (gr_type)w->root->dtype);
+    if (!one) return false;
+    w->cot.at[w->root->order] = one;
+    const gr_observer *ob = w->c->observer;
+    if (ob && ob->seed) ob->seed(ob->user, w->root, one);
+    return true;
+}
+
+static bool go(sweep *w, gr_tensor *g)
+{
+    gr_ctx *c = w->c;
+    if (!w->create_graph && !(w->scope = gr_scope_begin(c))) return false;
+    if (!w->create_graph) c->no_grad++;
+    w->order.c = w->stack.c = w->cot.c = w->saved.c = c;
+    gr_block *flags = NULL;
+    bool ok = sort(w) && (flags = gr__block_new(c, w->order.n)) != NULL;
+    c->sweeping++;
+    if (ok) {
+        mark_needed(w, gr__block_data(flags));
+        ok = seed(w, g) && run(w, gr__block_data(flags));
+        for (size_t k = 0; ok && !w->retain_graph && k < w->order.n; k++)
+            if (w->order.at[k]->op && w->cot.at[k]) w->order.at[k]->flags |= GR_T_SWEPT;
+    }
+    c->sweeping--;
+    put_back(w);
+    if (c->observer && c->observer->end) c->observer->end(c->observer->user);
+    if (flags) gr__block_unref(c, flags);
+    list_free(&w->order);
+    list_free(&w->stack);
+    list_free(&w->cot);
+    list_free(&w->saved);
+    if (!w->create_graph) c->no_grad--;
+    if (w->scope) gr_scope_end(w->scope);
+    return ok && c->code == GR_OK;
+}
+
+bool gr_backward_with(gr_tensor *root, gr_backward_opts o)
+{
+    if (!gr__ready(root)) return false;
+    sweep w = { .c = root->ctx, .who = "gr_backward", .root = root, .retain_graph = o.retain_graph };
+    return check_root(&w, o.grad) && go(&w, o.grad);
+}
+
+static bool fill_unused(sweep *w, gr_grads_opts o)
+{
+    for (int i = 0; i < w->n; i++) {
+        if (w->dx[i] || (o.allow_unused && !o.zero_unused)) continue;
+        if (o.zero_unused) {
+            if (!(w->dx[i] = gr_zeros_like(w->x[i]))) return false;
+            continue;
+        }
+        char text[256], y[256];
+        gr__format_tensor_ref(text, sizeof text, w->x[i]);
+        gr__format_tensor_ref(y, sizeof y, w->root);
+        gr_fail(w->c, GR_EGRAPH, "gr_grads(%s): does not depend on x[%d], %s%s. Fix: pass .allow_unused = true for NULL, or .zero_unused = true for zeros",
+                y, i, text, w->x[i]->flags & GR_T_REQUIRES_GRAD ? "" : ", which does not require a gradient");
+        return false;
+    }
+    return true;
+}
+
+bool gr_grads_with(gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx, gr_grads_opts o)
+{
+    for (int i = 0; i < n; i++) dx[i] = NULL;
+    if (!gr__ready(y)) return false;
+    sweep w = { .c = y->ctx, .who = "gr_grads", .root = y, .functional = true, .create_graph = o.create_graph,
+                .retain_graph = o.retain_graph || o.create_graph, .x = x, .n = n, .dx = dx };
+    for (int i = 0; i < n; i++)
+        if (!x[i]) {
+            gr_fail(w.c, GR_EVALUE, "gr_grads: x[%d] is NULL. Fix: pass a tensor", i);
+            return false;
+        }
+    if ((o.allow_unused || o.zero_unused) && !(y->flags & GR_T_REQUIRES_GRAD)) return fill_unused(&w, o);
+    if (!check_root(&w, o.grad)) return false;
+    for (int i = 0; i < n; i++) x[i]->flags |= GR_T_TARGET;
+    bool ok = go(&w, o.grad);
+    for (int i = 0; i < n; i++) x[i]->flags &= (uint16_t)~GR_T_TARGET;
+    return ok && fill_unused(&w, o);
+}
+
+/* ---- gradients of leaves ---------------------------------------------------------------------------------------*/
+gr_tensor *gr_grad(const gr_tensor *t)
+{
+    if (!t) return NULL;
+    if (t->op && !(t->flags & GR_T_RETAIN)) {
+        char text[256];
+        gr__format_tensor_ref(text, sizeof text, t);
+        gr_fail(t->ctx, GR_EGRAPH, "gr_grad(%s): was made by %s and is no leaf, so its gradient was not stored. "
+                "Fix: call gr_retain_grad on it before the sweep, or ask for it with gr_grads", text, t->op->name);
+        return NULL;
+    }
+    return t->flags & GR_T_HAS_GRAD ? t->grad : NULL;
+}
+
+void gr_zero_grad(gr_tensor *t)
+{
+    if (!t || !(t->flags & GR_T_HAS_GRAD)) return;
+    t->flags &= (uint16_t)~GR_T_HAS_GRAD;
+    gr__release(t->grad);
+}

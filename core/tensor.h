@@ -1,0 +1,171 @@
+/* The inside of a tensor, a scope and a context, for core/ alone.
+ * SPDX-License-Identifier: MIT */
+#ifndef GRADUS_CORE_TENSOR_H
+#define GRADUS_CORE_TENSOR_H
+
+#include "core/core.h"
+
+/* Reference-counted memory for the elements of one tensor and its views. The data follow this header. */
+typedef struct gr_block gr_block;
+struct gr_block {
+    gr_block *next;     /* in the free list of its size class */
+    size_t capacity;    /* bytes of data */
+    const char *writer; /* who wrote to it last, for messages */
+    uint32_t refs;      /* tensors that use it */
+    uint32_t version;   /* counts writes */
+    int size_class;
+};
+#define GR_BLOCK_HEADER 64 /* keeps the data on a cache line */
+
+enum {
+    GR_T_REQUIRES_GRAD = 1,
+    GR_T_NUMBER = 2,       /* a constant written as a number */
+    GR_T_RETAIN = 4,       /* wants .grad though it is no leaf */
+    GR_T_HAS_GRAD = 8,     /* .grad holds a gradient (and not just memory for one) */
+    GR_T_SWEPT = 16,       /* a sweep without retain_graph went through */
+    GR_T_TARGET = 32,      /* during gr_grads: one of its x */
+    GR_T_NO_GRAD = 64,     /* made while recording was off: says why there is no path */
+    GR_T_NONDIFF = 128,    /* made by an operation without derivative */
+    GR_T_DETACHED = 256,
+    GR_T_CONTIGUOUS = 512,
+};
+
+/* One element is kept in the node itself. A node is followed by its sizes, strides, inputs, their versions, attributes. */
+struct gr_tensor {
+    gr_ctx *ctx;
+    char *data;
+    gr_block *block;      /* NULL: `value` of the owner is the memory */
+    gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
+    const gr_op *op;
+    gr_tensor **in;
+    uint32_t *in_version; /* of each input when this was recorded */
+    const void *attr;
+    gr_tensor *grad;
+    const char *name;
+    gr_tensor *next;      /* in the scope's list of tensors that hold a block */
+    int64_t numel;
+    union {
+        float f32;
+        double f64;
+        int64_t i64;
+        bool b;
+    } value;
+    uint32_t version;     /* counts writes to `value` */
+    uint32_t mark, order; /* of the current walk over the graph */
+    uint16_t flags;
+    uint8_t dtype, ndim;
+    int32_t nin;
+    uint32_t scope;       /* depth of the scope that holds it */
+    int64_t dims[];       /* ndim sizes, then ndim strides */
+};
+
+static inline int64_t *gr__stride(const gr_tensor *t) { return (int64_t *)t->dims + t->ndim; }
+static inline uint32_t *gr__version(const gr_tensor *t)
+{
+    return t->block ? &t->block->version : &t->owner->version;
+}
+
+typedef struct gr_chunk gr_chunk;
+struct gr_chunk {
+    gr_chunk *next;
+    size_t size; /* bytes with this header */
+};
+
+struct gr_scope {
+    gr_ctx *ctx;
+    gr_scope *parent, *next_free;
+    uint32_t depth;
+    gr_chunk *chunks;     /* the newest first: that one is being filled */
+    char *at, *end;
+    gr_tensor *held;      /* tensors with a block */
+    gr_block *kept_block;
+    gr_tensor **kept;     /* pairs (old, clone) that gr_keep made, in kept_block */
+    size_t num_kept, cap_kept;
+};
+
+#define GR_SIZE_CLASSES 192
+
+/* What teach/ hears of a run. Each pointer may be NULL. */
+typedef struct gr_observer {
+    void *user;
+    void (*made)(void *user, const gr_call *k, gr_tensor *y); /* recorded or not */
+    void (*seed)(void *user, gr_tensor *root, gr_tensor *g);
+    void (*visit)(void *user, gr_tensor *y, gr_tensor *dy);  /* dy is complete: y is next */
+    void (*contribution)(void *user, gr_tensor *y, int slot, gr_tensor *dx);
+    void (*end)(void *user);
+} gr_observer;
+
+struct gr_ctx {
+    gr_allocator allocator;
+    gr_type dtype;
+    size_t max_bytes;
+    gr_stats stats;
+
+    gr_scope **scope;     /* scope[depth] */
+    uint32_t depth, cap_scopes;
+    gr_scope *free_scopes;
+    gr_chunk *free_chunks;
+    gr_block *free_blocks[GR_SIZE_CLASSES];
+
+    int no_grad;
+    uint32_t epoch;       /* of walks: t->mark == epoch means visited */
+    int sweeping;
+    const gr_observer *observer;
+
+    uint64_t seed, drawn; /* the random stream: numbers drawn so far */
+
+    gr_code code;
+    char message[2048];
+};
+
+/* memory.c */
+void *gr__raw_alloc(gr_ctx *c, size_t bytes); /* 64-byte aligned; on failure the error is set */
+void gr__raw_free(gr_ctx *c, void *p, size_t bytes);
+void *gr__arena_alloc(gr_scope *s, size_t bytes); /* 8-byte aligned, freed with the scope */
+gr_block *gr__block_new(gr_ctx *c, size_t bytes);
+void gr__block_unref(gr_ctx *c, gr_block *b);
+static inline void *gr__block_data(gr_block *b) { return (char *)b + GR_BLOCK_HEADER; }
+void gr__memory_free(gr_ctx *c);
+static inline gr_scope *gr__scope_now(gr_ctx *c) { return c->scope[c->depth]; }
+
+/* tensor.c */
+static inline size_t gr__type_size(gr_type t) { return t == GR_F32 ? 4 : t == GR_BOOL ? 1 : 8; }
+bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_type type);
+gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr);
+bool gr__give_memory(gr_scope *s, gr_tensor *t); /* contiguous, values not set */
+void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset, const int64_t *stride);
+void gr__release(gr_tensor *t); /* gives its block back before the scope ends; t must not be used again */
+bool gr__is_contiguous(int ndim, const int64_t *dim, const int64_t *stride);
+gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t); /* a leaf with the same memory */
+
+/* print.c */
+int gr__format_dims(char *out, size_t size, int n, const int64_t *dim); /* "[2, 3]" */
+int gr__format_tensor_ref(char *out, size_t size, const gr_tensor *t);  /* "w [2, 3]", "i64 [2]" */
+
+/* random.c */
+void gr__random_fill(gr_ctx *c, gr_tensor *t, bool normal);
+uint64_t gr__random_u64(gr_ctx *c);
+
+/* strided.c */
+typedef void gr_strided_fn(int64_t n, char *const *p, const int64_t *stride, void *user);
+/* Calls fn on runs that together visit every element of count tensors of one shape, in row-major order. Strides are in
+ * elements. Adjacent dimensions are merged where all layouts allow. */
+void gr__strided(int count, const gr_tensor *const *t, gr_strided_fn *fn, void *user);
+/* The same for operands that are not tensors as they stand: a part of one, or one repeated by strides of 0. */
+#define GR_MAX_OPERANDS 8
+typedef struct gr_run_arg {
+    char *data;
+    const int64_t *stride;
+    int64_t size; /* of an element */
+} gr_run_arg;
+static inline gr_run_arg gr__run_arg(const gr_tensor *t)
+{
+    return (gr_run_arg){ t->data, gr__stride(t), (int64_t)gr__type_size((gr_type)t->dtype) };
+}
+void gr__strided_args(int ndim, const int64_t *dim, int count, const gr_run_arg *a, gr_strided_fn *fn, void *user);
+
+/* Can a call on this tensor proceed? Not when it is NULL, an error stands, or its memory was given back (an error). */
+bool gr__released_error(const gr_tensor *t); /* false */
+static inline bool gr__ready(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || gr__released_error(t)); }
+
+#endif

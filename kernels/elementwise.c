@@ -1,0 +1,181 @@
+/* Element-wise loops and accumulating reductions, one function for each row of the table and type.
+ * Knows no shape: a run of n elements with a stride for each operand. The body is included once for each type.
+ * SPDX-License-Identifier: MIT */
+#include "kernels/isa.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- one element of each type ------------------------------------------------------------------------------------*/
+#define FUNCTIONS(T, S, M)                                                                                           \
+    static inline T S##_logistic(T x)                                                                                 \
+    {                                                                                                                \
+        T e = M(exp)(-M(fabs)(x)); /* never overflows */                                                             \
+        return x >= 0 ? 1 / (1 + e) : e / (1 + e);                                                                   \
+    }                                                                                                                \
+    static inline T S##_bce(T x, T t) { return (x > 0 ? x : x <= 0 ? 0 : x) - x * t + M(log1p)(M(exp)(-M(fabs)(x))); } \
+    static inline T S##_larger(T a, T b) { return a > b || a != a ? a : b; }                                         \
+    static inline T S##_smaller(T a, T b) { return a < b || a != a ? a : b; }                                        \
+    /* the part of dy that goes to a: ties are shared, a NaN takes all */                                            \
+    static inline T S##_share(T a, T b)                                                                              \
+    {                                                                                                                \
+        if (a != a) return b != b ? (T)0.5 : 1;                                                                      \
+        return a > b ? 1 : a == b ? (T)0.5 : 0;                                                                      \
+    }                                                                                                                \
+    static inline T S##_power_da(T a, T b) { return b == 0 ? 0 : b * M(pow)(a, b - 1); }                             \
+    static inline T S##_power_db(T a, T b, T y) { return a == 0 && b >= 0 ? 0 : y * M(log)(a); }
+#define AS_IS(g) g
+#define WITH_F(g) g##f
+FUNCTIONS(float, f32, WITH_F)
+FUNCTIONS(double, f64, AS_IS)
+
+#define T float
+#define S f32
+#define M(g) g##f
+#include "kernels/elementwise_body.h"
+#undef T
+#undef S
+#undef M
+#define T double
+#define S f64
+#define M(g) g
+#include "kernels/elementwise_body.h"
+#undef T
+#undef S
+#undef M
+
+/* ---- integers and bools: what index arithmetic and masks need --------------------------------------------------------*/
+#define EW_ANY(name, T, R, expr)                                                                                     \
+    static void name(int64_t n, char *const *p, const int64_t *s)                                                    \
+    {                                                                                                                \
+        R *y_ = (R *)(void *)p[0];                                                                                   \
+        const T *a_ = (const T *)(const void *)p[1], *b_ = (const T *)(const void *)p[2];                            \
+        for (int64_t i = 0; i < n; i++) {                                                                            \
+            T a = a_[i * s[1]], b = b_[i * s[2]];                                                                    \
+            y_[i * s[0]] = (expr);                                                                                   \
+        }                                                                                                            \
+    }
+/* signed overflow wraps, as in every tensor library: computed unsigned */
+EW_ANY(i64_add, int64_t, int64_t, (int64_t)((uint64_t)a + (uint64_t)b))
+EW_ANY(i64_sub, int64_t, int64_t, (int64_t)((uint64_t)a - (uint64_t)b))
+EW_ANY(i64_mul, int64_t, int64_t, (int64_t)((uint64_t)a * (uint64_t)b))
+EW_ANY(i64_maximum, int64_t, int64_t, a > b ? a : b)
+EW_ANY(i64_minimum, int64_t, int64_t, a < b ? a : b)
+#define ROW(name, op) EW_ANY(i64_##name, int64_t, bool, a op b) EW_ANY(bool_##name, bool, bool, a op b)
+GR_EW_COMPARE(ROW)
+#undef ROW
+
+#define I64_UNARY(name, expr)                                                                                        \
+    static void i64_##name(int64_t n, char *const *p, const int64_t *s)                                              \
+    {                                                                                                                \
+        int64_t *y = (int64_t *)(void *)p[0];                                                                        \
+        const int64_t *x_ = (const int64_t *)(const void *)p[1];                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                                            \
+            int64_t x = x_[i * s[1]];                                                                                \
+            y[i * s[0]] = (expr);                                                                                    \
+        }                                                                                                            \
+    }
+I64_UNARY(neg, (int64_t)(0 - (uint64_t)x))
+I64_UNARY(abs, x < 0 ? (int64_t)(0 - (uint64_t)x) : x)
+I64_UNARY(sign, (x > 0) - (x < 0))
+I64_UNARY(square, (int64_t)((uint64_t)x * (uint64_t)x))
+
+#define ACCUMULATE(name, expr)                                                                                       \
+    static void i64_##name(int64_t n, char *const *p, const int64_t *s)                                              \
+    {                                                                                                                \
+        int64_t *y = (int64_t *)(void *)p[0];                                                                        \
+        const int64_t *x_ = (const int64_t *)(const void *)p[1];                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                                            \
+            int64_t x = x_[i * s[1]], a = y[i * s[0]];                                                               \
+            y[i * s[0]] = (expr);                                                                                    \
+        }                                                                                                            \
+    }
+ACCUMULATE(sum, (int64_t)((uint64_t)a + (uint64_t)x))
+ACCUMULATE(prod, (int64_t)((uint64_t)a * (uint64_t)x))
+ACCUMULATE(max, x > a ? x : a)
+ACCUMULATE(min, x < a ? x : a)
+
+/* ---- any type ------------------------------------------------------------------------------------------------------*/
+#define WHERE_AND_COPY(S, T)                                                                                         \
+    static void S##_where(int64_t n, char *const *p, const int64_t *s)                                               \
+    {                                                                                                                \
+        T *y = (T *)(void *)p[0];                                                                                    \
+        const bool *c = (const bool *)p[1];                                                                          \
+        const T *a = (const T *)(const void *)p[2], *b = (const T *)(const void *)p[3];                              \
+        for (int64_t i = 0; i < n; i++) y[i * s[0]] = c[i * s[1]] ? a[i * s[2]] : b[i * s[3]];                       \
+    }                                                                                                                \
+    static void S##_copy(int64_t n, char *const *p, const int64_t *s)                                                \
+    {                                                                                                                \
+        T *y = (T *)(void *)p[0];                                                                                    \
+        const T *x = (const T *)(const void *)p[1];                                                                  \
+        if (s[0] == 1 && s[1] == 1) memmove(y, x, (size_t)n * sizeof *y);                                            \
+        else for (int64_t i = 0; i < n; i++) y[i * s[0]] = x[i * s[1]];                                              \
+    }
+WHERE_AND_COPY(bool, bool)
+WHERE_AND_COPY(i64, int64_t)
+WHERE_AND_COPY(f32, float)
+WHERE_AND_COPY(f64, double)
+
+/* A float outside i64, or NaN, has no integer: the nearest bound, and 0 for NaN. */
+static inline int64_t to_i64(double v)
+{
+    if (v != v) return 0;
+    if (v <= -9223372036854775808.0) return INT64_MIN;
+    return v >= 9223372036854775808.0 ? INT64_MAX : (int64_t)v;
+}
+#define CONVERT(A, TA, B, TB, expr)                                                                                  \
+    static void A##_to_##B(int64_t n, char *const *p, const int64_t *s)                                              \
+    {                                                                                                                \
+        TB *y = (TB *)(void *)p[0];                                                                                  \
+        const TA *x_ = (const TA *)(const void *)p[1];                                                               \
+        for (int64_t i = 0; i < n; i++) {                                                                            \
+            TA x = x_[i * s[1]];                                                                                     \
+            y[i * s[0]] = (TB)(expr);                                                                                \
+        }                                                                                                            \
+    }
+CONVERT(bool, bool, i64, int64_t, x)
+CONVERT(bool, bool, f32, float, x)
+CONVERT(bool, bool, f64, double, x)
+CONVERT(i64, int64_t, bool, bool, x != 0)
+CONVERT(i64, int64_t, f32, float, x)
+CONVERT(i64, int64_t, f64, double, x)
+CONVERT(f32, float, bool, bool, x != 0)
+CONVERT(f32, float, i64, int64_t, to_i64((double)x))
+CONVERT(f32, float, f64, double, x)
+CONVERT(f64, double, bool, bool, x != 0)
+CONVERT(f64, double, i64, int64_t, to_i64(x))
+CONVERT(f64, double, f32, float, x)
+
+/* ---- the table -----------------------------------------------------------------------------------------------------*/
+void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
+{
+#define SET(name, type, fn) t->ew[GR_EW_##name][type] = fn;
+#define FLOATS(name) SET(name, GR_K_F32, f32_##name) SET(name, GR_K_F64, f64_##name)
+#define ROW(name, y, d) FLOATS(name) FLOATS(name##_dx)
+    GR_EW_UNARY(ROW)
+#undef ROW
+#define ROW(name, y, da, db) FLOATS(name) FLOATS(name##_da) FLOATS(name##_db)
+    GR_EW_BINARY(ROW)
+#undef ROW
+#define ROW(name, op) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
+    GR_EW_COMPARE(ROW)
+#undef ROW
+#define ROW(name) SET(name, GR_K_I64, i64_##name)
+    ROW(neg) ROW(abs) ROW(sign) ROW(square) ROW(add) ROW(sub) ROW(mul) ROW(maximum) ROW(minimum)
+    SET(clamp_min, GR_K_I64, i64_maximum) SET(clamp_max, GR_K_I64, i64_minimum)
+    ROW(sum) ROW(prod) ROW(max) ROW(min)
+#undef ROW
+#define ROW(name) FLOATS(name)
+    ROW(sum) ROW(prod) ROW(max) ROW(min)
+#undef ROW
+#define ROW(name) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
+    ROW(where) ROW(copy)
+#undef ROW
+#define ROW(A, KA, B, KB) t->convert[KA][KB] = A##_to_##B;
+    ROW(bool, GR_K_BOOL, i64, GR_K_I64) ROW(bool, GR_K_BOOL, f32, GR_K_F32) ROW(bool, GR_K_BOOL, f64, GR_K_F64)
+    ROW(i64, GR_K_I64, bool, GR_K_BOOL) ROW(i64, GR_K_I64, f32, GR_K_F32) ROW(i64, GR_K_I64, f64, GR_K_F64)
+    ROW(f32, GR_K_F32, bool, GR_K_BOOL) ROW(f32, GR_K_F32, i64, GR_K_I64) ROW(f32, GR_K_F32, f64, GR_K_F64)
+    ROW(f64, GR_K_F64, bool, GR_K_BOOL) ROW(f64, GR_K_F64, i64, GR_K_I64) ROW(f64, GR_K_F64, f32, GR_K_F32)
+#undef ROW
+    for (int k = 0; k < GR_K_TYPES; k++) t->convert[k][k] = t->ew[GR_EW_copy][k];
+}

@@ -1,0 +1,96 @@
+/* The loops over raw arrays. Each source is written once and compiled for each instruction set; gr__kernels() picks.
+ * Knows no tensor, no context, no error.
+ * SPDX-License-Identifier: MIT */
+#ifndef GRADUS_KERNELS_H
+#define GRADUS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Element types, numbered as gr_type - 1. */
+enum { GR_K_BOOL, GR_K_I64, GR_K_F32, GR_K_F64, GR_K_TYPES };
+
+/* Element-wise: n elements; p[0] is the result, then the operands; strides in elements, 0 repeats one element.
+ * The result may be one of the operands. */
+typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
+
+/* name(inputs): y; the derivative by each input, of inputs and y. EW*(name, y, dx...) is expanded in elementwise.c, where
+ * T is the type and M(f) its function of <math.h>. */
+#define GR_EW_UNARY(X)                                                                                               \
+    X(neg, -x, -1)                                                                                                   \
+    X(exp, M(exp)(x), y)                                                                                             \
+    X(log, M(log)(x), 1 / x)                                                                                         \
+    X(sqrt, M(sqrt)(x), (T)0.5 / y)                                                                                  \
+    X(sin, M(sin)(x), M(cos)(x))                                                                                     \
+    X(cos, M(cos)(x), -M(sin)(x))                                                                                    \
+    X(tanh, M(tanh)(x), 1 - y * y)                                                                                   \
+    X(sigmoid, logistic(x), y * (1 - y))                                                                             \
+    X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1))                                                                     \
+    X(abs, M(fabs)(x), x > 0 ? 1 : x < 0 ? -1 : x * 0)                                                               \
+    X(sign, x > 0 ? 1 : x < 0 ? -1 : x * 0, 0)                                                                       \
+    X(step, (T)(x <= 0 ? 0 : 1), 0)                                                                                  \
+    X(square, x *x, 2 * x)                                                                                           \
+    X(reciprocal, 1 / x, -(y * y))
+
+#define GR_EW_BINARY(X)                                                                                              \
+    X(add, a + b, 1, 1)                                                                                              \
+    X(sub, a - b, 1, -1)                                                                                             \
+    X(mul, a *b, b, a)                                                                                               \
+    X(div, a / b, 1 / b, -(y / b))                                                                                   \
+    X(pow, M(pow)(a, b), power_da(a, b), power_db(a, b, y))                                                          \
+    X(maximum, larger(a, b), share(a, b), share(b, a))                                                               \
+    X(minimum, smaller(a, b), share(-a, -b), share(-b, -a))                                                          \
+    X(clamp_min, larger(a, b), (T)(a > b ? 1 : 0), 0)                                                                \
+    X(clamp_max, smaller(a, b), (T)(a < b ? 1 : 0), 0)                                                               \
+    X(amul, a == 0 ? 0 : a * b, b, a)                                                                                \
+    X(bce_with_logits, bce(a, b), logistic(a) - b, -a)                                                              \
+    X(same, (T)(a == b || (a != a && b != b) ? 1 : 0), 0, 0)                                                         \
+    X(max_share, share(a, b), 0, 0)
+
+#define GR_EW_COMPARE(X) X(eq, ==) X(ne, !=) X(lt, <) X(le, <=) X(gt, >) X(ge, >=)
+
+/* The table's rows. name is the value, name_dx (name_da, name_db) the product dy * derivative with an absorbing zero:
+ * operands dy, then the inputs, then y. */
+enum {
+#define ROW(name, y, d) GR_EW_##name, GR_EW_##name##_dx,
+    GR_EW_UNARY(ROW)
+#undef ROW
+#define ROW(name, y, da, db) GR_EW_##name, GR_EW_##name##_da, GR_EW_##name##_db,
+        GR_EW_BINARY(ROW)
+#undef ROW
+#define ROW(name, op) GR_EW_##name,
+            GR_EW_COMPARE(ROW)
+#undef ROW
+                GR_EW_where,      /* operands: bool, a, b */
+    GR_EW_copy,
+    GR_EW_sum,  /* reductions: p[0] (stride 0 for a run) accumulates p[1] */
+    GR_EW_prod,
+    GR_EW_max, /* a NaN wins */
+    GR_EW_min,
+    GR_EW_COUNT
+};
+
+/* Rows of n contiguous elements. */
+typedef void gr_row_fn(int64_t rows, int64_t n, const void *x, void *y);
+
+/* c[i, j] = sum_k a[i, k] b[k, j] with any strides for a and b, row stride for c; scratch as gemm_scratch says. */
+typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
+                        const int64_t bs[2], void *c, int64_t cs, void *scratch);
+
+typedef struct gr_kernel_table {
+    const char *isa;
+    gr_ew_fn *ew[GR_EW_COUNT][GR_K_TYPES];          /* NULL where the type has no such operation */
+    gr_ew_fn *convert[GR_K_TYPES][GR_K_TYPES];      /* [from][to] */
+    gr_row_fn *softmax[GR_K_TYPES], *log_softmax[GR_K_TYPES], *logsumexp[GR_K_TYPES];
+    gr_gemm_fn *gemm[GR_K_TYPES];
+    size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
+} gr_kernel_table;
+
+/* The best table that this machine runs, at most what the environment variable GRADUS_ISA names (portable, avx2,
+ * avx512). Chosen once. */
+const gr_kernel_table *gr__kernels(void);
+/* Every table that was compiled and runs here, the portable one first. */
+int gr__kernel_tables(const gr_kernel_table *const **list);
+
+#endif

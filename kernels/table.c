@@ -1,0 +1,14 @@
+/* The table of one instruction set, filled from each source.
+ * SPDX-License-Identifier: MIT */
+#include "kernels/isa.h"
+
+const gr_kernel_table *FOR_ISA(gr__table)(void)
+{
+    static gr_kernel_table table;
+    if (table.isa) return &table;
+    FOR_ISA(gr__fill_elementwise)(&table);
+    FOR_ISA(gr__fill_rows)(&table);
+    FOR_ISA(gr__fill_gemm)(&table);
+    table.isa = GR_ISA_STR(GR_ISA);
+    return &table;
+}

@@ -1,0 +1,297 @@
+/* The element-wise operations: a row each. Value and derivative loops stand in kernels/kernels.h under the same name.
+ *
+ *   forward    kernel name          over y and the inputs
+ *   backward   kernel name_d<input> over dx, dy, the inputs and y, in one pass
+ *   vjp        the same derivative by public operations, so that it can be differentiated again
+ *
+ * SPDX-License-Identifier: MIT */
+#include "ops/record.h"
+
+#include <math.h>
+
+#undef gr_add
+#undef gr_sub
+#undef gr_mul
+#undef gr_div
+#undef gr_pow
+#undef gr_maximum
+#undef gr_minimum
+
+/* ---- what every row shares ---------------------------------------------------------------------------------------------*/
+enum { ALIAS = -1, NOTHING = -2 }; /* instead of a derivative kernel: dx is dy itself; there is none */
+typedef struct row {
+    int value, d[2];
+} row;
+
+static bool forward(const gr_call *k, gr_tensor *y)
+{
+    const row *r = k->op->data;
+    const gr_tensor *t[3] = { y, k->in[0], k->n > 1 ? k->in[1] : NULL };
+    gr__run_kernel(r->value, (gr_type)k->in[0]->dtype, k->n + 1, t);
+    return true;
+}
+
+static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
+{
+    const row *r = y->op->data;
+    for (int i = 0; i < y->nin; i++) {
+        if (!gr_wants(y, i) || r->d[i] == NOTHING) continue;
+        dx[i] = r->d[i] == ALIAS ? dy : gr_empty_like(dy);
+        if (!dx[i]) return false;
+        if (dx[i] == dy) continue;
+        const gr_tensor *t[5] = { dx[i], dy, y->in[0], y->nin > 1 ? y->in[1] : y, y };
+        gr__run_kernel(r->d[i], (gr_type)y->dtype, y->nin + 3, t);
+    }
+    return true;
+}
+
+static bool compare_shape(gr_call *k)
+{
+    k->dtype = GR_BOOL;
+    k->ndim = k->in[0]->ndim;
+    for (int d = 0; d < k->ndim; d++) k->dim[d] = k->in[0]->dims[d];
+    return true;
+}
+
+static gr_tensor *unary(const gr_op *op, gr_tensor *x)
+{
+    if (!gr__ready(x)) return NULL;
+    x = gr__promote(x, ((const row *)op->data)->value);
+    return gr__apply1(op, x, NULL);
+}
+
+static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
+{
+    if (a && b && a->ctx == b->ctx && a->ctx->code == GR_OK) {
+        bool plain = a->dtype == b->dtype && gr__same_shape(a, b);
+        if (!plain && !gr__match(op, &a, &b)) return NULL;
+        int kernel = ((const row *)op->data)->value;
+        if (!gr__kernels()->ew[kernel][gr__kt(a)]) a = gr__promote(a, kernel), b = gr__promote(b, kernel);
+    }
+    return gr_apply(op, (gr_tensor *[]){ a, b }, 2, NULL);
+}
+
+/* The number v beside t: in the dtype of t where that can hold it. */
+static gr_tensor *beside(gr_tensor *t, double v)
+{
+    if (!gr__ready(t)) return NULL;
+    gr_type type = (gr_type)t->dtype;
+    if (type < GR_F32) type = v == floor(v) && fabs(v) < 0x1p63 ? GR_I64 : gr__float_type(t->ctx);
+    return gr_number(t->ctx, gr__dims_of_tensor(t), type, v);
+}
+
+static gr_tensor *either(const gr_op *op, gr_operand a, gr_operand b)
+{
+    if (a.number && b.number) return NULL; /* no context to report to */
+    gr_tensor *x = a.number ? beside(b.t, a.v) : a.t, *y = b.number ? beside(a.t, b.v) : b.t;
+    if ((a.number && !x) || (b.number && !y)) return NULL;
+    return binary(op, x, y);
+}
+
+/* ---- samples: every shape that an element-wise operation can meet ------------------------------------------------------*/
+#define UNARY_SAMPLES(name, D)                                                                                       \
+    static gr_tensor *call_##name(gr_tensor **x) { return gr_##name(x[0]); }                                         \
+    static const gr_sample samples_##name[] = {                                                                      \
+        { "[2, 3] in " D, call_##name }, { "[] in " D, call_##name },  { "[1] in " D, call_##name },                 \
+        { "[5] in " D, call_##name },    { "[0, 2] in " D, call_##name }, { "[2, 1, 3, 2] in " D, call_##name },     \
+        { NULL, NULL } };
+#define BINARY_SAMPLES(name, DA, DB)                                                                                 \
+    static gr_tensor *call_##name(gr_tensor **x) { return gr_##name(x[0], x[1]); }                                   \
+    static const gr_sample samples_##name[] = {                                                                      \
+        { "[2, 3] in " DA "; [2, 3] in " DB, call_##name },   { "[] in " DA "; [] in " DB, call_##name },            \
+        { "[2, 3] in " DA "; [3] in " DB, call_##name },      { "[1] in " DA "; [2, 2] in " DB, call_##name },       \
+        { "[2, 1, 3] in " DA "; [4, 1] in " DB, call_##name }, { "[0, 3] in " DA "; [3] in " DB, call_##name },      \
+        { "[2, 2] in " DA "; [] in " DB, call_##name },       { NULL, NULL } };                                      \
+    static const gr_bad_call bad_##name[] = {                                                                        \
+        { "[2, 3]; [4]", call_##name, GR_ESHAPE,                                                                     \
+          #name "([2, 3], [4]): sizes 3 and 4 at dimension -1 do not broadcast. Fix: make these sizes equal, or one of them 1" }, \
+        { NULL, NULL, GR_OK, NULL } };
+static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
+
+#define UNARY(NAME, FORMULA, GRADIENT, DOMAIN, FLAGS, REFERENCE)                                                     \
+    static const row row_##NAME = { GR_EW_##NAME, { GR_EW_##NAME##_dx, NOTHING } };                                  \
+    gr_tensor *gr_##NAME(gr_tensor *x) { return unary(&gr_op_##NAME, x); }                                           \
+    static double ref_##NAME(const double *p)                                                                        \
+    {                                                                                                                \
+        double x = p[0];                                                                                             \
+        return REFERENCE;                                                                                            \
+    }                                                                                                                \
+    UNARY_SAMPLES(NAME, DOMAIN)                                                                                      \
+    const gr_op gr_op_##NAME = { .name = #NAME, .formula = FORMULA, .gradient = GRADIENT, .arity = 1,                \
+                                 .flags = GR_OP_ELEMENTWISE | FLAGS, .forward = forward, .vjp = vjp_##NAME,          \
+                                 .backward = backward, .reference = ref_##NAME, .samples = samples_##NAME,           \
+                                 .bad = no_bad_call, .data = &row_##NAME };
+
+#define BINARY(NAME, FORMULA, GRADIENT, DA, DB, FLAGS, KA, KB, REFERENCE)                                            \
+    static const row row_##NAME = { GR_EW_##NAME, { KA, KB } };                                                      \
+    static double ref_##NAME(const double *p)                                                                        \
+    {                                                                                                                \
+        double a = p[0], b = p[1];                                                                                   \
+        return REFERENCE;                                                                                            \
+    }                                                                                                                \
+    BINARY_SAMPLES(NAME, DA, DB)                                                                                     \
+    const gr_op gr_op_##NAME = { .name = #NAME, .formula = FORMULA, .gradient = GRADIENT, .arity = 2,                \
+                                 .flags = GR_OP_ELEMENTWISE | FLAGS, .forward = forward, .vjp = vjp_##NAME,          \
+                                 .backward = backward, .reference = ref_##NAME, .samples = samples_##NAME,           \
+                                 .bad = bad_##NAME, .data = &row_##NAME };
+
+#define VJP(name) static gr_tensor *vjp_##name(gr_tensor *y, gr_tensor *dy, int i)
+#define X gr_input(y, 0)
+#define A gr_input(y, 0)
+#define B gr_input(y, 1)
+static gr_operand t_(gr_tensor *t) { return gr_operand_tensor(t); }
+static gr_operand n_(double v) { return gr_operand_number(v); }
+
+/* ---- one input -----------------------------------------------------------------------------------------------------------*/
+VJP(neg) { return (void)y, (void)i, gr_neg(dy); }
+UNARY(neg, "y = -x", "dx = -dy", "-2..2", GR_OP_LINEAR, -x)
+
+VJP(exp) { return (void)i, gr_amul(dy, y); }
+UNARY(exp, "y = exp(x)", "dx = dy * y", "-2..2", 0, exp(x))
+
+VJP(log) { return (void)i, gr_amul(dy, gr_reciprocal(X)); }
+UNARY(log, "y = log(x)", "dx = dy / x", "0.5..3", 0, log(x))
+
+VJP(sqrt) { return (void)i, gr_amul(dy, gr_div_any(n_(0.5), t_(y))); }
+UNARY(sqrt, "y = sqrt(x)", "dx = dy / (2 * y)", "0.5..3", 0, sqrt(x))
+
+VJP(sin) { return (void)i, gr_amul(dy, gr_cos(X)); }
+UNARY(sin, "y = sin(x)", "dx = dy * cos(x)", "-3..3", 0, sin(x))
+
+VJP(cos) { return (void)i, gr_amul(dy, gr_neg(gr_sin(X))); }
+UNARY(cos, "y = cos(x)", "dx = dy * -sin(x)", "-3..3", 0, cos(x))
+
+VJP(tanh) { return (void)i, gr_amul(dy, gr_sub_any(n_(1), t_(gr_square(y)))); }
+UNARY(tanh, "y = tanh(x)", "dx = dy * (1 - y^2)", "-2..2", 0, tanh(x))
+
+VJP(sigmoid) { return (void)i, gr_amul(dy, gr_mul(y, gr_sub_any(n_(1), t_(y)))); }
+UNARY(sigmoid, "y = sigmoid(x)", "dx = dy * y * (1 - y)", "-3..3", 0, 1 / (1 + exp(-x)))
+
+VJP(relu) { return (void)i, gr_amul(dy, gr_step(X)); }
+UNARY(relu, "y = relu(x)", "dx = dy * step(x)", "-2..2", 0, x > 0 ? x : 0)
+
+VJP(abs) { return (void)i, gr_amul(dy, gr_sign(X)); }
+UNARY(abs, "y = abs(x)", "dx = dy * sign(x)", "-2..2", 0, fabs(x))
+
+VJP(square) { return (void)i, gr_amul(dy, gr_mul_any(n_(2), t_(X))); }
+UNARY(square, "y = x^2", "dx = dy * 2 * x", "-2..2", 0, x * x)
+
+VJP(reciprocal) { return (void)i, gr_amul(dy, gr_neg(gr_square(y))); }
+UNARY(reciprocal, "y = 1 / x", "dx = dy * -(y^2)", "0.5..3", 0, 1 / x)
+
+#define vjp_sign gr__zero_vjp
+UNARY(sign, "y = sign(x)", "dx = dy * 0", "-2..2", 0, (x > 0) - (x < 0))
+
+/* the derivative of relu: 1 for x > 0, 0 for x <= 0, 1 for NaN so that a NaN is not hidden */
+#define vjp_step gr__zero_vjp
+UNARY(step, "y = step(x)", "dx = dy * 0", "-2..2", 0, x <= 0 ? 0 : 1)
+
+/* ---- two inputs ------------------------------------------------------------------------------------------------------------*/
+VJP(add) { return (void)y, (void)i, dy; }
+BINARY(add, "y = a + b", "da = dy; db = dy", "-2..2", "-2..2", GR_OP_LINEAR, ALIAS, ALIAS, a + b)
+
+VJP(sub) { return (void)y, i == 0 ? dy : gr_neg(dy); }
+BINARY(sub, "y = a - b", "da = dy; db = -dy", "-2..2", "-2..2", GR_OP_LINEAR, ALIAS, GR_EW_sub_db, a - b)
+
+VJP(mul) { return gr_amul(dy, i == 0 ? B : A); }
+BINARY(mul, "y = a * b", "da = dy * b; db = dy * a", "-2..2", "-2..2", 0, GR_EW_mul_da, GR_EW_mul_db, a *b)
+
+VJP(div) { return gr_amul(dy, i == 0 ? gr_reciprocal(B) : gr_neg(gr_div(y, B))); }
+BINARY(div, "y = a / b", "da = dy / b; db = dy * -(y / b)", "-2..2", "0.5..3", 0, GR_EW_div_da, GR_EW_div_db, a / b)
+
+VJP(pow)
+{
+    gr_tensor *a = A, *b = B, *zero_b = gr_eq_any(t_(b), n_(0));
+    if (i == 0) return gr_amul(dy, gr_where_any(zero_b, n_(0), t_(gr_mul(b, gr_pow(a, gr_sub_any(t_(b), n_(1)))))));
+    gr_tensor *flat = gr_where_any(gr_eq_any(t_(a), n_(0)), t_(gr_astype(gr_ge_any(t_(b), n_(0)), gr_dtype(b))), n_(0));
+    return gr_amul(dy, gr_where_any(gr_eq_any(t_(flat), n_(1)), n_(0), t_(gr_mul(y, gr_log(a)))));
+}
+BINARY(pow, "y = a ^ b", "da = dy * b * a^(b - 1); db = dy * y * log(a)", "0.5..2", "-2..2", 0, GR_EW_pow_da, GR_EW_pow_db,
+       pow(a, b))
+
+VJP(maximum) { return gr_amul(dy, i == 0 ? gr_max_share(A, B) : gr_max_share(B, A)); }
+BINARY(maximum, "y = max(a, b)", "da = dy * max_share(a, b); db = dy * max_share(b, a)", "-2..2", "-2..2", 0, GR_EW_maximum_da,
+       GR_EW_maximum_db, a > b ? a : b)
+
+VJP(minimum)
+{
+    gr_tensor *a = gr_neg(A), *b = gr_neg(B);
+    return gr_amul(dy, i == 0 ? gr_max_share(a, b) : gr_max_share(b, a));
+}
+BINARY(minimum, "y = min(a, b)", "da = dy * max_share(-a, -b); db = dy * max_share(-b, -a)", "-2..2", "-2..2", 0,
+       GR_EW_minimum_da, GR_EW_minimum_db, a < b ? a : b)
+
+/* b is a parameter of the formula, so the tie is a kink in a alone: the middle of [0, 1] would be as good, but the
+ * subgradient of smallest norm is 0 */
+VJP(clamp_min) { return i == 0 ? gr_amul(dy, gr_step(gr_sub(A, B))) : NULL; }
+BINARY(clamp_min, "y = max(a, b)", "da = dy * (a > b)", "-2..2", "const -1..1", 0, GR_EW_clamp_min_da, NOTHING, a > b ? a : b)
+
+VJP(clamp_max) { return i == 0 ? gr_amul(dy, gr_step(gr_sub(B, A))) : NULL; }
+BINARY(clamp_max, "y = min(a, b)", "da = dy * (a < b)", "-2..2", "const -1..1", 0, GR_EW_clamp_max_da, NOTHING, a < b ? a : b)
+
+VJP(amul) { return gr_amul(dy, i == 0 ? B : A); }
+BINARY(amul, "y = a * b", "da = dy * b; db = dy * a", "-2..2", "-2..2", 0, GR_EW_amul_da, GR_EW_amul_db, a == 0 ? 0 : a * b)
+
+VJP(bce_with_logits) { return gr_amul(dy, i == 0 ? gr_sub(gr_sigmoid(A), B) : gr_neg(A)); }
+BINARY(bce_with_logits, "y = max(a, 0) - a * b + log(1 + exp(-abs(a)))", "da = dy * (sigmoid(a) - b); db = dy * -a", "-3..3",
+       "0..1", 0, GR_EW_bce_with_logits_da, GR_EW_bce_with_logits_db, fmax(a, 0) - a *b + log1p(exp(-fabs(a))))
+
+/* what max and its relatives need: constant in pieces, with a derivative that is zero and yet connected */
+#define vjp_same gr__zero_vjp
+gr_tensor *gr_same(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_same, a, b); }
+BINARY(same, "y = a == b", "da = dy * 0; db = dy * 0", "-2..2", "-2..2", 0, GR_EW_same_da, GR_EW_same_db, a == b)
+
+#define vjp_max_share gr__zero_vjp
+gr_tensor *gr_max_share(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_max_share, a, b); }
+BINARY(max_share, "y = (a > b) + (a == b) / 2", "da = dy * 0; db = dy * 0", "-2..2", "-2..2", 0, GR_EW_max_share_da,
+       GR_EW_max_share_db, a > b ? 1 : a == b ? 0.5 : 0)
+
+gr_tensor *gr_clamp_min(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_clamp_min, a, b); }
+gr_tensor *gr_clamp_max(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_clamp_max, a, b); }
+gr_tensor *gr_amul(gr_tensor *g, gr_tensor *d) { return binary(&gr_op_amul, g, d); }
+gr_tensor *gr_bce_with_logits(gr_tensor *x, gr_tensor *t) { return binary(&gr_op_bce_with_logits, x, t); }
+
+#define EITHER(name)                                                                                                 \
+    gr_tensor *gr_##name(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_##name, a, b); }                         \
+    gr_tensor *gr_##name##_any(gr_operand a, gr_operand b) { return either(&gr_op_##name, a, b); }
+EITHER(add)
+EITHER(sub)
+EITHER(mul)
+EITHER(div)
+EITHER(pow)
+
+gr_tensor *gr_maximum(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_maximum, a, b); }
+gr_tensor *gr_minimum(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_minimum, a, b); }
+gr_tensor *gr_maximum_any(gr_operand a, gr_operand b)
+{
+    if (b.number) return either(&gr_op_clamp_min, a, b);
+    return a.number ? either(&gr_op_clamp_min, b, a) : gr_maximum(a.t, b.t);
+}
+gr_tensor *gr_minimum_any(gr_operand a, gr_operand b)
+{
+    if (b.number) return either(&gr_op_clamp_max, a, b);
+    return a.number ? either(&gr_op_clamp_max, b, a) : gr_minimum(a.t, b.t);
+}
+
+gr_tensor *gr_clamp(gr_tensor *x, double low, double high)
+{
+    return gr_minimum_any(t_(gr_maximum_any(t_(x), n_(low))), n_(high));
+}
+
+/* ---- comparisons -------------------------------------------------------------------------------------------------------------*/
+#undef gr_eq
+#undef gr_ne
+#undef gr_lt
+#undef gr_le
+#undef gr_gt
+#undef gr_ge
+#define COMPARE(NAME, OP)                                                                                            \
+    EITHER(NAME)                                                                                                     \
+    static const row row_##NAME = { GR_EW_##NAME, { NOTHING, NOTHING } };                                            \
+    static double ref_##NAME(const double *p) { return p[0] OP p[1]; }                                               \
+    BINARY_SAMPLES(NAME, "-1..1", "-1..1")                                                                           \
+    const gr_op gr_op_##NAME = { .name = #NAME, .formula = "y = a " #OP " b", .gradient = "none", .arity = 2,        \
+                                 .flags = GR_OP_ELEMENTWISE, .shape = compare_shape, .forward = forward,             \
+                                 .reference = ref_##NAME, .samples = samples_##NAME, .bad = bad_##NAME,              \
+                                 .data = &row_##NAME };
+GR_EW_COMPARE(COMPARE)

@@ -1,0 +1,138 @@
+/* The matrix product, for vectors, matrices and batches of them.
+ * SPDX-License-Identifier: MIT */
+#include "ops/record.h"
+
+#include <string.h>
+
+/* a [.., m, k], b [.., k, n], with the same leading sizes */
+static bool matmul_shape(gr_call *k)
+{
+    const gr_tensor *a = k->in[0], *b = k->in[1];
+    if (a->dtype != b->dtype || !gr_is_float(a))
+        return gr_reject(k, GR_EDTYPE, "convert with gr_astype", "%s times %s is not implemented", gr_dtype_name((gr_type)a->dtype), gr_dtype_name((gr_type)b->dtype));
+    if (a->ndim < 2 || b->ndim != a->ndim) return gr_reject(k, GR_ESHAPE, "call gr_matmul, which adds dimensions", "the ranks %d and %d differ or are below 2", a->ndim, b->ndim);
+    k->dtype = (gr_type)a->dtype;
+    k->ndim = a->ndim;
+    int r = a->ndim;
+    for (int d = 0; d < r - 2; d++) {
+        if (a->dims[d] != b->dims[d]) return gr_reject(k, GR_ESHAPE, "call gr_matmul, which broadcasts", "the leading sizes differ");
+        k->dim[d] = a->dims[d];
+    }
+    if (a->dims[r - 1] != b->dims[r - 2])
+        return gr_reject(k, GR_ESHAPE, b->dims[r - 1] == a->dims[r - 1] ? "transpose b: gr_transpose(b, -2, -1)" : "check the order of the factors",
+                         "the inner sizes differ: a has %lld columns, b has %lld rows", (long long)a->dims[r - 1], (long long)b->dims[r - 2]);
+    k->dim[r - 2] = a->dims[r - 2];
+    k->dim[r - 1] = b->dims[r - 1];
+    return true;
+}
+
+static bool matmul_forward(const gr_call *k, gr_tensor *y)
+{
+    const gr_tensor *a = k->in[0], *b = k->in[1];
+    int r = y->ndim;
+    int64_t m = y->dims[r - 2], n = y->dims[r - 1], inner = a->dims[r - 1], size = (int64_t)gr__type_size(k->dtype);
+    if (y->numel == 0) return true;
+    const gr_kernel_table *kt = gr__kernels();
+    gr_block *scratch = gr__block_new(k->ctx, kt->gemm_scratch(m, n, inner, gr__k(k->dtype)));
+    if (!scratch) return false;
+    const int64_t *as = gr__stride(a), *bs = gr__stride(b);
+    int64_t index[GR_MAX_RANK];
+    for (int64_t i = 0; i < gr__count(r - 2, y->dims); i++) {
+        int64_t ao = 0, bo = 0;
+        gr__unravel(i, r - 2, y->dims, index);
+        for (int d = 0; d < r - 2; d++) ao += index[d] * as[d], bo += index[d] * bs[d];
+        kt->gemm[gr__k(k->dtype)](m, n, inner, a->data + ao * size, as + r - 2, b->data + bo * size, bs + r - 2,
+                                  y->data + i * m * n * size, n, gr__block_data(scratch));
+    }
+    gr__block_unref(k->ctx, scratch);
+    return true;
+}
+
+static gr_tensor *matmul_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    if (i == 0) return gr_matmul(dy, gr_transpose(y->in[1], -2, -1));
+    return gr_matmul(gr_transpose(y->in[0], -2, -1), dy);
+}
+
+static bool matmul_reference(const gr_call *k, double *const *x, double *y)
+{
+    int r = k->ndim;
+    int64_t m = k->dim[r - 2], n = k->dim[r - 1], inner = k->in[0]->dims[r - 1];
+    for (int64_t i = 0; i < gr__count(r, k->dim); i++) {
+        int64_t batch = i / (m * n), row = i / n % m, col = i % n;
+        y[i] = 0;
+        for (int64_t j = 0; j < inner; j++) y[i] += x[0][(batch * m + row) * inner + j] * x[1][(batch * inner + j) * n + col];
+    }
+    return true;
+}
+
+/* Both with the same leading sizes; the last two stay. */
+static bool match_batches(gr_tensor **a, gr_tensor **b)
+{
+    gr_tensor *in[] = { *a, *b };
+    gr_dims s = { 0 };
+    s.n = (*a)->ndim > (*b)->ndim ? (*a)->ndim : (*b)->ndim;
+    for (int d = 0; d < s.n; d++) s.v[d] = 1;
+    for (int i = 0; i < 2; i++)
+        for (int d = 0; d < in[i]->ndim - 2; d++) {
+            int64_t *size = &s.v[s.n - in[i]->ndim + d];
+            if (in[i]->dims[d] == *size || in[i]->dims[d] == 1) continue;
+            if (*size != 1) {
+                gr_call k = { .ctx = in[0]->ctx, .op = &gr_op_matmul, .in = in, .n = 2 };
+                return gr_reject(&k, GR_ESHAPE, "make these sizes equal, or one of them 1", "leading sizes %lld and %lld do not broadcast",
+                                 (long long)*size, (long long)in[i]->dims[d]);
+            }
+            *size = in[i]->dims[d];
+        }
+    for (int i = 0; i < 2; i++) {
+        for (int d = 0; d < 2; d++) s.v[s.n - 2 + d] = in[i]->dims[in[i]->ndim - 2 + d];
+        in[i] = gr_broadcast_to(in[i], s);
+    }
+    *a = in[0], *b = in[1];
+    return *a && *b;
+}
+
+gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b)
+{
+    if (!gr__ready(a) || !b || b->ctx != a->ctx) return gr_apply(&gr_op_matmul, (gr_tensor *[]){ a, b }, 2, NULL);
+    if (a->ndim == 0 || b->ndim == 0) {
+        gr_call k = { .ctx = a->ctx, .op = &gr_op_matmul, .in = (gr_tensor *[]){ a, b }, .n = 2 };
+        gr_reject(&k, GR_ESHAPE, "multiply with gr_mul", "a scalar is no matrix");
+        return NULL;
+    }
+    gr_type type = a->dtype > b->dtype ? (gr_type)a->dtype : (gr_type)b->dtype;
+    if (type < GR_F32) type = gr__float_type(a->ctx);
+    bool row = a->ndim == 1, column = b->ndim == 1;
+    a = gr_astype(row ? gr_unsqueeze(a, 0) : a, type);
+    b = gr_astype(column ? gr_unsqueeze(b, 1) : b, type);
+    if (!a || !b) return NULL;
+    gr_dims folded = gr__dims_of_tensor(a);
+    bool fold = a->ndim > 2 && b->ndim == 2; /* all rows of all matrices against one b: one large product */
+    if (fold) a = gr_reshape(a, GR_SHAPE(gr__count(a->ndim - 1, a->dims), a->dims[a->ndim - 1]));
+    else if ((a->ndim > 2 || b->ndim > 2) && !match_batches(&a, &b)) return NULL;
+    gr_tensor *y = gr_apply(&gr_op_matmul, (gr_tensor *[]){ a, b }, 2, NULL);
+    if (!y) return NULL;
+    if (fold) {
+        folded.v[folded.n - 1] = y->dims[1];
+        y = gr_reshape(y, folded);
+    }
+    if (column) y = gr_squeeze(y, -1);
+    return row ? gr_squeeze(y, column ? -1 : -2) : y;
+}
+
+static gr_tensor *matmul(gr_tensor **x) { return gr_matmul(x[0], x[1]); }
+static gr_tensor *square_of(gr_tensor **x) { return gr_matmul(x[0], x[0]); }
+static gr_tensor *by_transpose(gr_tensor **x) { return gr_matmul(x[0], gr_transpose(x[1], 0, 1)); }
+static const gr_sample samples[] = {
+    { "[2, 3]; [3, 4]", matmul }, { "[3]; [3]", matmul },          { "[3]; [3, 2]", matmul },          { "[2, 3]; [3]", matmul },
+    { "[2, 2, 3]; [3, 2]", matmul }, { "[2, 1, 2, 3]; [3, 3, 2]", matmul }, { "[2, 0]; [0, 3]", matmul }, { "[0, 2]; [2, 3]", matmul },
+    { "[2, 2]", square_of },      { "[3, 4]; [2, 4]", by_transpose }, { "[1, 1]; [1, 1]", matmul },     { "[5, 7]; [7, 19]", matmul },
+    { NULL, NULL } };
+static const gr_bad_call bad[] = {
+    { "[2, 3]; [4, 5]", matmul, GR_ESHAPE, "matmul([2, 3], [4, 5]): the inner sizes differ: a has 3 columns, b has 4 rows. Fix: check the order of the factors" },
+    { "[2, 3]; [4, 3]", matmul, GR_ESHAPE, "matmul([2, 3], [4, 3]): the inner sizes differ: a has 3 columns, b has 4 rows. Fix: transpose b: gr_transpose(b, -2, -1)" },
+    { "[]; [2, 2]", matmul, GR_ESHAPE, "matmul([], [2, 2]): a scalar is no matrix. Fix: multiply with gr_mul" },
+    { "[2, 2, 3]; [3, 3, 2]", matmul, GR_ESHAPE, "matmul([2, 2, 3], [3, 3, 2]): leading sizes 2 and 3 do not broadcast. Fix: make these sizes equal, or one of them 1" },
+    { NULL, NULL, GR_OK, NULL } };
+const gr_op gr_op_matmul = { .name = "matmul", .formula = "y = a @ b", .gradient = "da = dy @ b^T; db = a^T @ dy", .arity = 2, .shape = matmul_shape,
+                             .forward = matmul_forward, .vjp = matmul_vjp, .reference_tensor = matmul_reference, .samples = samples, .bad = bad };

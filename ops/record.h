@@ -1,0 +1,65 @@
+/* What the files of ops/ share: kernels over tensors, broadcasting, and the tables that records need for the tests.
+ * SPDX-License-Identifier: MIT */
+#ifndef GRADUS_OPS_RECORD_H
+#define GRADUS_OPS_RECORD_H
+
+#include "core/tensor.h"
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+/* Runs an element-wise kernel of the dtype of `typed` over tensors of one shape. */
+void gr__run_kernel(int kernel, gr_type type, int count, const gr_tensor *const *t);
+void gr__run_kernel_args(int kernel, gr_type type, int ndim, const int64_t *dim, int count, const gr_run_arg *a);
+static inline int gr__k(gr_type t) { return (int)t - 1; }
+static inline int gr__kt(const gr_tensor *t) { return (int)t->dtype - 1; }
+
+/* The float type that integers become. */
+static inline gr_type gr__float_type(const gr_ctx *c) { return c->dtype >= GR_F32 ? c->dtype : GR_F32; }
+/* x in the smallest type at or above its own that this kernel has. */
+gr_tensor *gr__promote(gr_tensor *x, int kernel);
+/* a and b in one dtype and shape, broadcasting both; false when they do not fit (the error is set). */
+bool gr__match(const gr_op *op, gr_tensor **a, gr_tensor **b);
+bool gr__broadcast_shape(const gr_op *op, gr_tensor *const *in, int n, gr_dims *shape);
+
+/* dim, or dim + ndim when negative; -1 with an error naming op and tensor when out of range */
+int gr__dim(const char *op, const gr_tensor *x, int64_t dim);
+static inline gr_dims gr__dims_of_tensor(const gr_tensor *t) { return gr_dims_of(t->dims, t->ndim); }
+static inline bool gr__same_shape(const gr_tensor *a, const gr_tensor *b)
+{
+    if (a->ndim != b->ndim) return false;
+    for (int i = 0; i < a->ndim; i++)
+        if (a->dims[i] != b->dims[i]) return false;
+    return true;
+}
+static inline gr_tensor *gr__apply1(const gr_op *op, gr_tensor *x, const void *attr) { return gr_apply(op, &x, 1, attr); }
+
+/* dx = 0, connected to dy: for operations that are constant in pieces. */
+gr_tensor *gr__zero_vjp(gr_tensor *y, gr_tensor *dy, int i);
+/* y, reduced over the dimensions of mask with or without keepdim, back to the shape of x without copying. */
+gr_tensor *gr__unreduce(gr_tensor *y, gr_tensor *x, uint32_t mask);
+/* x with the dimensions of mask moved to the end and merged into one, contiguous. */
+gr_tensor *gr__merge_last(gr_tensor *x, uint32_t mask);
+bool gr__reduce_mask(const char *op, const gr_tensor *x, gr_dims dims, uint32_t *mask);
+
+/* ---- index arithmetic for references: naive on purpose -----------------------------------------------------------------*/
+static inline int64_t gr__count(int n, const int64_t *dim)
+{
+    int64_t total = 1;
+    for (int i = 0; i < n; i++) total *= dim[i];
+    return total;
+}
+static inline void gr__unravel(int64_t flat, int n, const int64_t *dim, int64_t *index)
+{
+    for (int i = n - 1; i >= 0; i--) {
+        index[i] = flat % dim[i];
+        flat /= dim[i];
+    }
+}
+static inline int64_t gr__ravel(int n, const int64_t *dim, const int64_t *index)
+{
+    int64_t flat = 0;
+    for (int i = 0; i < n; i++) flat = flat * dim[i] + index[i];
+    return flat;
+}
+
+#endif

@@ -1,0 +1,276 @@
+/* Softmax and what is fused with it, along the last dimension; the public functions bring any dimension there.
+ * The exponentials are taken of x - max x, so none overflows; log softmax never takes the log of a rounded 0.
+ * SPDX-License-Identifier: MIT */
+#include "ops/record.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LAST .dims = GR_DIMS(-1), .keepdim = true
+static gr_operand t_(gr_tensor *t) { return gr_operand_tensor(t); }
+static gr_operand n_(double v) { return gr_operand_number(v); }
+
+static bool rows_shape(gr_call *k)
+{
+    const gr_tensor *x = k->in[0];
+    if (!gr_is_float(x)) return gr_reject(k, GR_EDTYPE, "convert with gr_astype", "%s has no exponential", gr_dtype_name((gr_type)x->dtype));
+    if (x->ndim == 0) return gr_reject(k, GR_ESHAPE, "reshape it to [1] first", "a scalar has no dimension to normalise");
+    k->dtype = (gr_type)x->dtype;
+    k->ndim = x->ndim;
+    for (int d = 0; d < x->ndim; d++) k->dim[d] = x->dims[d];
+    return true;
+}
+
+static bool run_rows(const gr_call *k, gr_tensor *y, gr_row_fn *const *kernel)
+{
+    const gr_tensor *x = k->in[0];
+    int64_t n = x->dims[x->ndim - 1];
+    if (!gr_is_contiguous(x)) return gr_reject(k, GR_EVALUE, "call the public function", "the input is not contiguous");
+    if (x->numel || n == 0) kernel[gr__kt(x)](n ? x->numel / n : y->numel, n, x->data, y->data);
+    return true;
+}
+
+/* op along the last dimension, applied along any */
+static gr_tensor *along(const gr_op *op, gr_tensor *x, int dim)
+{
+    if (!gr__ready(x)) return NULL;
+    int d = gr__dim(op->name, x, dim);
+    if (d < 0) return NULL;
+    if (!gr_is_float(x)) x = gr_astype(x, gr__float_type(x->ctx));
+    if (!x || d == x->ndim - 1) return gr__apply1(op, gr_contiguous(x), NULL);
+    return gr_transpose(gr__apply1(op, gr_contiguous(gr_transpose(x, d, -1)), NULL), d, -1);
+}
+
+/* ---- softmax ---------------------------------------------------------------------------------------------------------------*/
+static bool softmax_forward(const gr_call *k, gr_tensor *y) { return run_rows(k, y, gr__kernels()->softmax); }
+static gr_tensor *softmax_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    (void)i;
+    gr_tensor *sum = gr_sum(gr_amul(dy, y), LAST);
+    return gr_amul(gr_sub_any(t_(dy), t_(sum)), y);
+}
+/* f: of x and its log-sum-exp */
+static void rows_reference(const gr_call *k, const double *x, double *y, double (*f)(double x, double lse))
+{
+    int64_t n = k->in[0]->dims[k->in[0]->ndim - 1];
+    for (int64_t i = 0; i < k->in[0]->numel; i += n) {
+        double sum = 0;
+        for (int64_t j = 0; j < n; j++) sum += exp(x[i + j]);
+        for (int64_t j = 0; j < n; j++) y[i + j] = f(x[i + j], log(sum));
+    }
+}
+static double f_softmax(double x, double lse) { return exp(x - lse); }
+static double f_log_softmax(double x, double lse) { return x - lse; }
+static bool softmax_reference(const gr_call *k, double *const *x, double *y) { return rows_reference(k, x[0], y, f_softmax), true; }
+gr_tensor *gr_softmax(gr_tensor *x, int dim) { return along(&gr_op_softmax, x, dim); }
+
+#define SAMPLES(name)                                                                                                \
+    static gr_tensor *name##_last(gr_tensor **x) { return gr_##name(x[0], -1); }                                     \
+    static gr_tensor *name##_first(gr_tensor **x) { return gr_##name(x[0], 0); }                                     \
+    static gr_tensor *name##_far(gr_tensor **x) { return gr_##name(x[0], 5); }                                       \
+    static const gr_sample name##_samples[] = { { "[2, 3] in -2..2", name##_last }, { "[4] in -2..2", name##_last }, \
+        { "[3, 2] in -2..2", name##_first }, { "[0, 3]", name##_last }, { "[2, 3, 2] in -2..2", name##_first },      \
+        { "[2, 1] in -2..2", name##_last }, { NULL, NULL } };                                                        \
+    static const gr_bad_call name##_bad[] = {                                                                        \
+        { "[2, 3]", name##_far, GR_EINDEX, #name "([2, 3]): dimension 5 is out of range. Fix: use -2 to 1" },         \
+        { "[]", name##_last, GR_EINDEX, #name "([]): a scalar has no dimension -1. Fix: reshape it to [1] first" },   \
+        { NULL, NULL, GR_OK, NULL } };
+SAMPLES(softmax)
+SAMPLES(log_softmax)
+const gr_op gr_op_softmax = { .name = "softmax", .formula = "y = exp(x) / sum(exp(x))", .gradient = "dx = y * (dy - sum(dy * y))", .arity = 1,
+                              .shape = rows_shape, .forward = softmax_forward, .vjp = softmax_vjp, .reference_tensor = softmax_reference,
+                              .samples = softmax_samples, .bad = softmax_bad };
+
+/* ---- log_softmax -------------------------------------------------------------------------------------------------------------*/
+static bool log_softmax_forward(const gr_call *k, gr_tensor *y) { return run_rows(k, y, gr__kernels()->log_softmax); }
+static gr_tensor *log_softmax_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    (void)i;
+    return gr_sub_any(t_(dy), t_(gr_amul(gr_sum(dy, LAST), gr_exp(y))));
+}
+static bool log_softmax_reference(const gr_call *k, double *const *x, double *y) { return rows_reference(k, x[0], y, f_log_softmax), true; }
+gr_tensor *gr_log_softmax(gr_tensor *x, int dim) { return along(&gr_op_log_softmax, x, dim); }
+const gr_op gr_op_log_softmax = { .name = "log_softmax", .formula = "y = x - log(sum(exp(x)))", .gradient = "dx = dy - exp(y) * sum(dy)", .arity = 1,
+                                  .shape = rows_shape, .forward = log_softmax_forward, .vjp = log_softmax_vjp,
+                                  .reference_tensor = log_softmax_reference, .samples = log_softmax_samples, .bad = log_softmax_bad };
+
+/* ---- logsumexp -----------------------------------------------------------------------------------------------------------------*/
+static bool lse_shape(gr_call *k)
+{
+    if (!rows_shape(k)) return false;
+    k->ndim--;
+    return true;
+}
+static bool lse_forward(const gr_call *k, gr_tensor *y) { return run_rows(k, y, gr__kernels()->logsumexp); }
+static gr_tensor *lse_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    gr_tensor *x = y->in[i];
+    /* where y is -inf every x is, and the derivative is 0: exp(x - 0) says so */
+    gr_tensor *finite = gr_where_any(gr_eq_any(t_(y), n_(-INFINITY)), n_(0), t_(y));
+    return gr_amul(gr_unsqueeze(dy, -1), gr_exp(gr_sub_any(t_(x), t_(gr_unsqueeze(finite, -1)))));
+}
+static bool lse_reference(const gr_call *k, double *const *x, double *y)
+{
+    int64_t n = k->in[0]->dims[k->in[0]->ndim - 1];
+    for (int64_t i = 0; i < gr__count(k->ndim, k->dim); i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < n; j++) sum += exp(x[0][i * n + j]);
+        y[i] = log(sum);
+    }
+    return true;
+}
+gr_tensor *gr_logsumexp_with(gr_tensor *x, gr_reduce_opts o)
+{
+    uint32_t mask;
+    if (!gr__ready(x) || !gr__reduce_mask("logsumexp", x, o.dims, &mask)) return NULL;
+    gr_dims kept = gr__dims_of_tensor(x);
+    for (int d = 0; d < kept.n; d++)
+        if (mask >> d & 1) kept.v[d] = 1;
+    if (!gr_is_float(x)) x = gr_astype(x, gr__float_type(x->ctx));
+    gr_tensor *y = gr__apply1(&gr_op_logsumexp, gr__merge_last(x, mask), NULL);
+    return o.keepdim ? gr_reshape(y, kept) : y;
+}
+static gr_tensor *lse_all(gr_tensor **x) { return gr_logsumexp(x[0], .keepdim = false); }
+static gr_tensor *lse_last(gr_tensor **x) { return gr_logsumexp(x[0], LAST); }
+static gr_tensor *lse_rows(gr_tensor **x) { return gr_logsumexp(x[0], .dims = GR_DIMS(0)); }
+static gr_tensor *lse_outer(gr_tensor **x) { return gr_logsumexp(x[0], .dims = GR_DIMS(0, 2)); }
+static gr_tensor *lse_far(gr_tensor **x) { return gr_logsumexp(x[0], .dims = GR_DIMS(3)); }
+static gr_tensor *lse_raw(gr_tensor **x) { return gr__apply1(&gr_op_logsumexp, x[0], NULL); }
+static const gr_sample lse_samples[] = { { "[2, 3] in -2..2", lse_raw }, { "[2, 3] in -2..2", lse_all }, { "[] in -2..2", lse_all }, { "[2, 3] in -2..2", lse_last }, { "[3, 2] in -2..2", lse_rows }, { "[2, 0]", lse_rows }, { "[2, 3, 2] in -2..2", lse_outer }, { NULL, NULL } };
+static const gr_bad_call lse_bad[] = { { "[2, 3]", lse_far, GR_EINDEX, "logsumexp([2, 3]): dimension 3 is out of range. Fix: use -2 to 1" },
+                                       { "i64 [2]", lse_raw, GR_EDTYPE, "logsumexp(i64 [2]): i64 has no exponential. Fix: convert with gr_astype" },
+                                       { NULL, NULL, GR_OK, NULL } };
+const gr_op gr_op_logsumexp = { .name = "logsumexp", .formula = "y = log(sum(exp(x)))", .gradient = "dx = dy * exp(x - y)", .arity = 1, .shape = lse_shape,
+                                .forward = lse_forward, .vjp = lse_vjp, .reference_tensor = lse_reference, .samples = lse_samples, .bad = lse_bad };
+
+/* ---- cross_entropy of rows -------------------------------------------------------------------------------------------------------*/
+static bool ce_shape(gr_call *k)
+{
+    const gr_tensor *x = k->in[0], *t = k->in[1];
+    if (!lse_shape(k)) return false;
+    bool classes = t->dtype == GR_I64;
+    if (classes ? t->ndim != k->ndim : t->ndim != x->ndim || t->dtype != x->dtype)
+        return gr_reject(k, t->dtype == GR_I64 || t->ndim == x->ndim ? (classes ? GR_ESHAPE : GR_EDTYPE) : GR_ESHAPE,
+                         "give i64 class numbers of one dimension less, or probabilities of the shape and dtype of the logits",
+                         "the target fits neither as classes nor as probabilities");
+    for (int d = 0; d < t->ndim; d++)
+        if (t->dims[d] != x->dims[d])
+            return gr_reject(k, GR_ESHAPE, "give one target for each row of logits", "size %lld of the target at dimension %d is not %lld",
+                             (long long)t->dims[d], d, (long long)x->dims[d]);
+    int64_t n = x->dims[x->ndim - 1];
+    for (int64_t i = 0; classes && i < t->numel; i++) {
+        int64_t v = ((const int64_t *)(const void *)t->data)[i];
+        if (v < 0 || v >= n)
+            return gr_reject(k, GR_EINDEX, "number the classes from 0", "target %lld of row %lld is out of range for %lld classes", (long long)v, (long long)i, (long long)n);
+    }
+    return true;
+}
+
+#define CE(S, T)                                                                                                     \
+    /* y holds the log-sum-exp of each row */                                                                        \
+    static void S##_ce(int64_t rows, int64_t n, const T *x, const gr_tensor *t, T *y)                                \
+    {                                                                                                                \
+        const int64_t *c = (const int64_t *)(const void *)t->data;                                                   \
+        const T *p = (const T *)(const void *)t->data;                                                               \
+        for (int64_t i = 0; i < rows; i++, x += n) {                                                                 \
+            T lse = y[i], sum = 0;                                                                                   \
+            if (t->dtype == GR_I64) sum = lse - x[c[i]];                                                             \
+            else for (int64_t j = 0; j < n; j++) sum += p[i * n + j] == 0 ? 0 : p[i * n + j] * (lse - x[j]);         \
+            y[i] = sum;                                                                                              \
+        }                                                                                                            \
+    }                                                                                                                \
+    /* dx holds softmax(x): dx = dy (softmax(x) sum(t) - t), a zero dy absorbing */                                  \
+    static void S##_ce_dx(int64_t rows, int64_t n, const gr_tensor *t, const T *dy, T *dx)                           \
+    {                                                                                                                \
+        const int64_t *c = (const int64_t *)(const void *)t->data;                                                   \
+        const T *p = (const T *)(const void *)t->data;                                                               \
+        for (int64_t i = 0; i < rows; i++, dx += n, p += n) {                                                        \
+            T g = dy[i], sum = 1;                                                                                    \
+            bool classes = t->dtype == GR_I64;                                                                       \
+            if (!classes) sum = 0;                                                                                   \
+            for (int64_t j = 0; j < n && !classes; j++) sum += p[j];                                                 \
+            for (int64_t j = 0; j < n; j++) {                                                                        \
+                T d = dx[j] * sum - (classes ? (T)(j == c[i]) : p[j]);                                               \
+                dx[j] = g == 0 ? 0 : g * d;                                                                          \
+            }                                                                                                        \
+        }                                                                                                            \
+    }
+CE(f32, float)
+CE(f64, double)
+
+static bool ce_forward(const gr_call *k, gr_tensor *y)
+{
+    const gr_tensor *x = k->in[0], *t = k->in[1];
+    int64_t n = x->dims[x->ndim - 1];
+    if (!run_rows(k, y, gr__kernels()->logsumexp)) return false;
+    if (!gr_is_contiguous(t)) return gr_reject(k, GR_EVALUE, "call gr_cross_entropy_rows", "the target is not contiguous");
+    if (x->dtype == GR_F32) f32_ce(y->numel, n, (const float *)(const void *)x->data, t, (float *)(void *)y->data);
+    else f64_ce(y->numel, n, (const double *)(const void *)x->data, t, (double *)(void *)y->data);
+    return true;
+}
+static gr_tensor *ce_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    gr_tensor *x = y->in[0], *t = y->in[1], *g = gr_unsqueeze(dy, -1);
+    if (i == 1) return gr_amul(g, gr_neg(gr_log_softmax(x, -1)));
+    gr_tensor *p = gr_softmax(x, -1);
+    if (t->dtype != GR_I64) return gr_amul(g, gr_sub_any(t_(gr_mul_any(t_(p), t_(gr_sum(t, LAST)))), t_(t)));
+    gr_tensor *minus = gr_full(x->ctx, gr_dims_of(g->dims, g->ndim), -1, .dtype = (gr_type)x->dtype);
+    return gr_amul(g, gr_scatter_add(p, -1, gr_unsqueeze(t, -1), minus));
+}
+static bool ce_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
+{
+    gr_tensor *x = y->in[0], *t = y->in[1];
+    int64_t n = x->dims[x->ndim - 1];
+    if (gr_wants(y, 1) && !(dx[1] = ce_vjp(y, dy, 1))) return false;
+    if (!gr_wants(y, 0)) return true;
+    gr_tensor *g = dx[0] = gr_empty_like(x);
+    if (!g || !gr_is_contiguous(dy)) dy = gr_contiguous(dy);
+    if (!g || !dy) return false;
+    if (!x->numel) return true;
+    gr__kernels()->softmax[gr__kt(x)](y->numel, n, x->data, g->data);
+    if (x->dtype == GR_F32) f32_ce_dx(y->numel, n, t, (const float *)(const void *)dy->data, (float *)(void *)g->data);
+    else f64_ce_dx(y->numel, n, t, (const double *)(const void *)dy->data, (double *)(void *)g->data);
+    return true;
+}
+static bool ce_reference(const gr_call *k, double *const *x, double *y)
+{
+    int64_t n = k->in[0]->dims[k->in[0]->ndim - 1];
+    for (int64_t i = 0; i < gr__count(k->ndim, k->dim); i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < n; j++) sum += exp(x[0][i * n + j]);
+        y[i] = k->in[1]->dtype == GR_I64 ? log(sum) - x[0][i * n + (int64_t)x[1][i]] : 0;
+        for (int64_t j = 0; k->in[1]->dtype != GR_I64 && j < n; j++) y[i] += x[1][i * n + j] * (log(sum) - x[0][i * n + j]);
+    }
+    return true;
+}
+/* [n, classes, d1, ...] to [n, d1, ..., classes] */
+static gr_tensor *classes_last(gr_tensor *x)
+{
+    if (!x || x->ndim <= 2) return x;
+    gr_dims order = { .n = x->ndim };
+    for (int d = 1; d < order.n; d++) order.v[d] = d == order.n - 1 ? 1 : d + 1;
+    return gr_permute(x, order);
+}
+
+gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t)
+{
+    if (gr__ready(x) && t && t->ctx == x->ctx) {
+        if (!gr_is_float(x)) x = gr_astype(x, gr__float_type(x->ctx));
+        x = classes_last(x);
+        if (t->dtype != GR_I64) t = classes_last(t);
+        x = gr_contiguous(x), t = gr_contiguous(t);
+    }
+    return gr_apply(&gr_op_cross_entropy, (gr_tensor *[]){ x, t }, 2, NULL);
+}
+static gr_tensor *ce(gr_tensor **x) { return gr_cross_entropy_rows(x[0], x[1]); }
+static gr_tensor *ce_soft(gr_tensor **x) { return gr_cross_entropy_rows(x[0], gr_softmax(x[1], -1)); }
+static const gr_sample ce_samples[] = { { "[4, 3] in -2..2; i64 [4] in 0..2", ce }, { "[3] in -2..2; i64 [] in 0..2", ce }, { "[2, 3] in -2..2; [2, 3] in 0.1..1", ce }, { "[2, 3] in -2..2; [2, 3]", ce_soft }, { "[0, 3]; i64 [0] in 0..0", ce }, { "[2, 3, 2] in -2..2; i64 [2, 2] in 0..2", ce }, { "[2, 3, 2, 2] in -2..2; i64 [2, 2, 2] in 0..2", ce }, { NULL, NULL } };
+static const gr_bad_call ce_bad[] = {
+    { "[2, 3]; i64 [2] in 3..3", ce, GR_EINDEX, "cross_entropy([2, 3], i64 [2]): target 3 of row 0 is out of range for 3 classes. Fix: number the classes from 0" },
+    { "[2, 3]; i64 [3] in 0..2", ce, GR_ESHAPE, "cross_entropy([2, 3], i64 [3]): size 3 of the target at dimension 0 is not 2. Fix: give one target for each row of logits" },
+    { "[2, 3]; [2]", ce, GR_ESHAPE,
+      "cross_entropy([2, 3], [2]): the target fits neither as classes nor as probabilities. Fix: give i64 class numbers of one dimension less, or probabilities of the shape and dtype of the logits" },
+    { NULL, NULL, GR_OK, NULL } };
+const gr_op gr_op_cross_entropy = { .name = "cross_entropy", .formula = "y = -log(softmax(x))[t]", .gradient = "dx = dy * (softmax(x) - onehot(t)); dt = -dy * log_softmax(x)", .arity = 2,
+                                    .shape = ce_shape, .forward = ce_forward, .vjp = ce_vjp, .backward = ce_backward,
+                                    .reference_tensor = ce_reference, .samples = ce_samples, .bad = ce_bad };
