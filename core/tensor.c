@@ -51,12 +51,13 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
     t->in_version = (uint32_t *)(void *)(t->in + nin);
     if (attr) t->attr = (char *)t + head + inputs;
     int64_t n = 1, *stride = t->dims + ndim;
+    t->numel = 1;
     for (int i = ndim - 1; i >= 0; i--) {
         t->dims[i] = dim[i];
         stride[i] = n;
-        n *= dim[i];
+        n *= dim[i] ? dim[i] : 1; /* strides of empty tensors stay positive */
+        t->numel *= dim[i];
     }
-    t->numel = n;
     c->stats.nodes++;
     return t;
 }

@@ -135,7 +135,7 @@ static gr_tensor *lse_last(gr_tensor **x) { return gr_logsumexp(x[0], LAST); }
 static gr_tensor *lse_rows(gr_tensor **x) { return gr_logsumexp(x[0], .dims = GR_DIMS(0)); }
 static gr_tensor *lse_outer(gr_tensor **x) { return gr_logsumexp(x[0], .dims = GR_DIMS(0, 2)); }
 static gr_tensor *lse_far(gr_tensor **x) { return gr_logsumexp(x[0], .dims = GR_DIMS(3)); }
-static gr_tensor *lse_raw(gr_tensor **x) { return gr__apply1(&gr_op_logsumexp, x[0], NULL); }
+static gr_tensor *lse_raw(gr_tensor **x) { return gr__apply1(&gr_op_logsumexp, gr_contiguous(x[0]), NULL); }
 static const gr_sample lse_samples[] = { { "[2, 3] in -2..2", lse_raw }, { "[2, 3] in -2..2", lse_all }, { "[] in -2..2", lse_all }, { "[2, 3] in -2..2", lse_last }, { "[3, 2] in -2..2", lse_rows }, { "[2, 0]", lse_rows }, { "[2, 3, 2] in -2..2", lse_outer }, { NULL, NULL } };
 static const gr_bad_call lse_bad[] = { { "[2, 3]", lse_far, GR_EINDEX, "logsumexp([2, 3]): dimension 3 is out of range. Fix: use -2 to 1" },
                                        { "i64 [2]", lse_raw, GR_EDTYPE, "logsumexp(i64 [2]): i64 has no exponential. Fix: convert with gr_astype" },

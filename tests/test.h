@@ -10,13 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int test_errors __attribute__((unused)); /* of the test that runs */
+
+#ifndef TEST_OWN_MAIN
 #define TEST_MAX 512
 typedef struct test_case {
     const char *name;
     void (*run)(void);
 } test_case;
 static test_case test_list[TEST_MAX];
-static int test_count, test_errors;
+static int test_count;
+#endif
 
 #define TEST(f)                                                                                                      \
     static void f(void);                                                                                             \
