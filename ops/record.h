@@ -33,7 +33,7 @@ static inline bool gr__same_shape(const gr_tensor *a, const gr_tensor *b)
 }
 static inline gr_tensor *gr__apply1(const gr_op *op, gr_tensor *x, const void *attr) { return gr_apply(op, &x, 1, attr); }
 
-/* dx = 0, connected to dy: for operations that are constant in pieces. */
+/* dx = 0, connected to x and dy: for operations that are constant in pieces. */
 gr_tensor *gr__zero_vjp(gr_tensor *y, gr_tensor *dy, int i);
 /* y, reduced over the dimensions of mask with or without keepdim, back to the shape of x without copying. */
 gr_tensor *gr__unreduce(gr_tensor *y, gr_tensor *x, uint32_t mask);

@@ -148,6 +148,6 @@ gr_tensor *gr__merge_last(gr_tensor *x, uint32_t mask)
 
 gr_tensor *gr__zero_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
-    (void)y, (void)i;
-    return gr_amul(gr_zeros_like(dy), dy);
+    gr_tensor *zero = gr_zeros_like(dy);
+    return (gr_add)(gr_amul(zero, y->in[i]), gr_amul(zero, dy)); /* 0 * inf is 0 here */
 }

@@ -215,9 +215,9 @@ int main(void)
         snprintf(name, sizeof name, "%s_sums_are_accurate", t->isa);
         failed += test_report(++ran, name, sums_are_accurate(t));
         snprintf(name, sizeof name, "%s_matrix_products_agree_with_naive_loops", t->isa);
-        failed += test_report(++ran, name, gemm_agrees(t, GR_K_F32) & gemm_agrees(t, GR_K_F64));
+        failed += test_report(++ran, name, gemm_agrees(t, GR_K_F32) && gemm_agrees(t, GR_K_F64));
         snprintf(name, sizeof name, "%s_row_kernels_agree_with_portable", t->isa);
-        failed += test_report(++ran, name, rows_agree(t, table[0], GR_K_F32) & rows_agree(t, table[0], GR_K_F64));
+        failed += test_report(++ran, name, rows_agree(t, table[0], GR_K_F32) && rows_agree(t, table[0], GR_K_F64));
     }
     for (int i = 0; i < 6; i++) guarded_free(g[i]);
     printf("1..%d\n", ran);
