@@ -242,6 +242,14 @@ GR_API bool gr_grads_with(gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **
 GR_API gr_tensor *gr_grad(const gr_tensor *t); /* NULL before the first sweep */
 GR_API void gr_zero_grad(gr_tensor *t);        /* back to no gradient (not to zeros); the tensor that gr_grad gave has no values any more */
 
+/* Derivatives of y = f(x), x any tensor that y was made from; the graph is retained, the results carry no history.
+ * J[i, j] = dy_i / dx_j. v has the shape of y in gr_vjp and of x in gr_jvp and gr_hvp. */
+GR_API gr_tensor *gr_vjp(gr_tensor *y, gr_tensor *x, gr_tensor *v); /* v^T J, of the shape of x */
+GR_API gr_tensor *gr_jvp(gr_tensor *y, gr_tensor *x, gr_tensor *v); /* J v, of the shape of y: by two sweeps */
+GR_API gr_tensor *gr_hvp(gr_tensor *y, gr_tensor *x, gr_tensor *v); /* H v of a scalar y */
+GR_API gr_tensor *gr_jacobian(gr_tensor *y, gr_tensor *x);          /* [shape of y, shape of x] */
+GR_API gr_tensor *gr_hessian(gr_tensor *y, gr_tensor *x);           /* [shape of x, shape of x] of a scalar y */
+
 /* ---- operations ------------------------------------------------------------------------------------------------
  * One application of an operation, as its record sees it. shape() fills dtype, ndim, dim (a view also stride, offset). */
 typedef struct gr_call {
@@ -316,7 +324,7 @@ typedef struct gr_gradcheck_report {
     double analytic, numeric, error; /* error: |analytic - numeric| relative to the largest derivative of that input */
     int64_t checked;      /* how many derivatives were compared */
 } gr_gradcheck_report;
-/* Compares the gradient of sum(r * fn(x)), r fixed random numbers, with extrapolated central differences, for every
+/* Compares the gradient of sum(r * fn(x)), r fixed random weights, with extrapolated central differences, for every
  * element of every float input, in f64. Order 2: the same for the gradient itself. Report may be NULL. */
 #define gr_gradcheck(...) GR_OPT5(gr_gradcheck_with, gr_gradcheck_opts, __VA_ARGS__)
 GR_API bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_gradcheck_report *report,
