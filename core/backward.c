@@ -139,6 +139,20 @@ static bool acceptable(sweep *w, const gr_tensor *y, const gr_tensor *in, const 
     return false;
 }
 
+static void add_run(int64_t n, char *const *p, const int64_t *stride, void *user)
+{
+    if (*(size_t *)user == 4)
+        for (int64_t i = 0; i < n; i++) ((float *)(void *)p[0])[i * stride[0]] += ((float *)(void *)p[1])[i * stride[1]];
+    else
+        for (int64_t i = 0; i < n; i++) ((double *)(void *)p[0])[i * stride[0]] += ((double *)(void *)p[1])[i * stride[1]];
+}
+
+/* Is nobody else reading this memory? Then a sum can stay in it. */
+static bool alone(const gr_tensor *t)
+{
+    return (t->flags & GR_T_CONTIGUOUS) && t->owner == t && (!t->block || t->block->refs == 1);
+}
+
 static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
 {
     gr_tensor *in = y->in[slot];
@@ -147,10 +161,17 @@ static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, boo
     if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
     gr_tensor **cot = &w->cot.at[in->order];
     if (!*cot) return (*cot = own(w, g, fresh)) != NULL;
-    gr_tensor *sum = (gr_add)(*cot, g);
-    if (w->scope) gr__release(*cot);
-    if (w->scope && fresh) gr__release(g);
-    return (*cot = sum) != NULL;
+    if (!w->scope) return (*cot = (gr_add)(*cot, g)) != NULL;
+    if (alone(*cot)) {
+        size_t size = gr__type_size((gr_type)g->dtype);
+        gr__strided(2, (const gr_tensor *[]){ *cot, g }, add_run, &size);
+    } else {
+        gr_tensor *sum = (gr_add)(*cot, g);
+        gr__release(*cot);
+        if (!(*cot = sum)) return false;
+    }
+    if (fresh) gr__release(g);
+    return true;
 }
 
 /* A saved input was overwritten after y was made from it: the derivative would be taken at the wrong point. */
@@ -212,14 +233,6 @@ static void copy_run(int64_t n, char *const *p, const int64_t *stride, void *use
 {
     size_t size = *(size_t *)user;
     for (int64_t i = 0; i < n; i++) memcpy(p[0] + (size_t)(i * stride[0]) * size, p[1] + (i * stride[1]) * (int64_t)size, size);
-}
-
-static void add_run(int64_t n, char *const *p, const int64_t *stride, void *user)
-{
-    if (*(size_t *)user == 4)
-        for (int64_t i = 0; i < n; i++) ((float *)(void *)p[0])[i * stride[0]] += ((float *)(void *)p[1])[i * stride[1]];
-    else
-        for (int64_t i = 0; i < n; i++) ((double *)(void *)p[0])[i * stride[0]] += ((double *)(void *)p[1])[i * stride[1]];
 }
 
 /* The node for t.grad, made once in the scope where t lives. Its memory comes and goes with the gradient. */

@@ -269,7 +269,10 @@ gr_tensor *gr_from_array(gr_ctx *c, gr_dims shape, gr_source source, const void 
 
 gr_tensor *gr_empty_like(const gr_tensor *t)
 {
-    return gr__ready(t) ? leaf(t->ctx, "gr_empty_like", gr_dims_like(t), (gr_type)t->dtype) : NULL;
+    if (!gr__ready(t)) return NULL;
+    gr_scope *s = gr__scope_now(t->ctx);
+    gr_tensor *y = gr__node(t->ctx, s, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
+    return y && gr__give_memory(s, y) ? y : NULL;
 }
 
 gr_tensor *gr_zeros_like(const gr_tensor *t)

@@ -93,6 +93,10 @@ typedef struct gr_observer {
     void (*visit)(void *user, gr_tensor *y, gr_tensor *dy);  /* dy is complete: y is next */
     void (*contribution)(void *user, gr_tensor *y, int slot, gr_tensor *dx);
     void (*end)(void *user);
+    void (*sum)(void *user, gr_tensor *x, gr_tensor *total); /* all that x has received so far in this sweep */
+    void (*written)(void *user, gr_tensor *t, const char *writer); /* in place, just now */
+    void (*cleared)(void *user, gr_tensor *t);               /* its gradient */
+    void (*freed)(void *user, uint32_t depth);               /* what scopes of this depth and deeper hold is about to go */
 } gr_observer;
 
 struct gr_ctx {

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "kernels/kernels.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <threads.h>
@@ -38,7 +39,11 @@ static void fill(void)
 
 const gr_kernel_table *gr__kernels(void)
 {
+    static _Atomic(const gr_kernel_table *) known; /* spares every later call the once */
+    const gr_kernel_table *t = atomic_load_explicit(&known, memory_order_acquire);
+    if (t) return t;
     call_once(&once, fill);
+    atomic_store_explicit(&known, tables.chosen, memory_order_release);
     return tables.chosen;
 }
 
