@@ -20,7 +20,7 @@ static double train(gr_ctx *c, gr_module *net, gr_dataset d, int steps)
 int main(void)
 {
     gr_ctx *c = gr_ctx_new(NULL);
-    gr_dataset d = gr_spiral(c, 100, 3);
+    gr_dataset d = gr_make_spiral(c, 100);
     double linear = train(c, gr_linear(c, 2, 3), d, 200);
     gr_module *net = gr_sequential(c, gr_linear(c, 2, 100), gr_activation(c, gr_relu), gr_linear(c, 100, 3));
     double hidden = train(c, net, d, 3000);

@@ -2,18 +2,14 @@
  * Knows no shape: a run of n elements with a stride for each operand. The body is included once for each type.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
+#include "kernels/vmath.h"
 
 #include <math.h>
 #include <string.h>
 
 /* ---- one element of each type ------------------------------------------------------------------------------------*/
-#define FUNCTIONS(T, S, M)                                                                                           \
-    static inline T S##_logistic(T x)                                                                                 \
-    {                                                                                                                \
-        T e = M(exp)(-M(fabs)(x)); /* never overflows */                                                             \
-        return x >= 0 ? 1 / (1 + e) : e / (1 + e);                                                                   \
-    }                                                                                                                \
-    static inline T S##_bce(T x, T t) { return (x > 0 ? x : x <= 0 ? 0 : x) - x * t + M(log1p)(M(exp)(-M(fabs)(x))); } \
+#define FUNCTIONS(T, S, M, V)                                                                                         \
+    static inline T S##_bce(T x, T t) { return (x > 0 ? x : x <= 0 ? 0 : x) - x * t + V(log1p)(V(exp)(-M(fabs)(x))); } \
     static inline T S##_larger(T a, T b) { return a > b || a != a ? a : b; }                                         \
     static inline T S##_smaller(T a, T b) { return a < b || a != a ? a : b; }                                        \
     /* the part of dy that goes to a: ties are shared, a NaN takes all */                                            \
@@ -26,23 +22,29 @@
     static inline T S##_power_db(T a, T b, T y) { return a == 0 && b >= 0 ? 0 : y * M(log)(a); }
 #define AS_IS(g) g
 #define WITH_F(g) g##f
-FUNCTIONS(float, f32, WITH_F)
-FUNCTIONS(double, f64, AS_IS)
+#define V32(g) v32_##g
+#define V64(g) v64_##g
+FUNCTIONS(float, f32, WITH_F, V32)
+FUNCTIONS(double, f64, AS_IS, V64)
 
 #define T float
 #define S f32
 #define M(g) g##f
+#define V(g) v32_##g
 #include "kernels/elementwise_body.h"
 #undef T
 #undef S
 #undef M
+#undef V
 #define T double
 #define S f64
 #define M(g) g
+#define V(g) v64_##g
 #include "kernels/elementwise_body.h"
 #undef T
 #undef S
 #undef M
+#undef V
 
 /* ---- integers and bools: what index arithmetic and masks need --------------------------------------------------------*/
 #define EW_ANY(name, T, R, expr)                                                                                     \

@@ -1,9 +1,8 @@
-/* The float loops of elementwise.c for one type: T, its suffix S, its <math.h> functions M(f). No include guard: it is
+/* The float loops of elementwise.c for one type: T, its suffix S, its functions M(f), V(f). No include guard: it is
  * included once for each type.
  * SPDX-License-Identifier: MIT */
 #define N2(a, b) a##_##b
 #define N(a, b) N2(a, b)
-#define logistic N(S, logistic)
 #define bce N(S, bce)
 #define larger N(S, larger)
 #define smaller N(S, smaller)
@@ -153,7 +152,6 @@ ACCUMULATE_FLOAT(min, smaller(x, a))
 #undef DENSE
 #undef N
 #undef N2
-#undef logistic
 #undef bce
 #undef larger
 #undef smaller

@@ -16,16 +16,16 @@ enum { GR_K_BOOL, GR_K_I64, GR_K_F32, GR_K_F64, GR_K_TYPES };
 typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
 
 /* name(inputs): y; the derivative by each input, of inputs and y. EW*(name, y, dx...) is expanded in elementwise.c, where
- * T is the type and M(f) its function of <math.h>. */
+ * T is the type, M(f) its function of <math.h>, V(f) that of kernels/vmath.h. */
 #define GR_EW_UNARY(X)                                                                                               \
     X(neg, -x, -1)                                                                                                   \
-    X(exp, M(exp)(x), y)                                                                                             \
-    X(log, M(log)(x), 1 / x)                                                                                         \
+    X(exp, V(exp)(x), y)                                                                                             \
+    X(log, V(log)(x), 1 / x)                                                                                         \
     X(sqrt, M(sqrt)(x), (T)0.5 / y)                                                                                  \
     X(sin, M(sin)(x), M(cos)(x))                                                                                     \
     X(cos, M(cos)(x), -M(sin)(x))                                                                                    \
-    X(tanh, M(tanh)(x), 1 - y * y)                                                                                   \
-    X(sigmoid, logistic(x), y * (1 - y))                                                                             \
+    X(tanh, V(tanh)(x), 1 - y * y)                                                                                   \
+    X(sigmoid, V(logistic)(x), y * (1 - y))                                                                             \
     X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1))                                                                     \
     X(abs, M(fabs)(x), x > 0 ? 1 : x < 0 ? -1 : x * 0)                                                               \
     X(sign, x > 0 ? 1 : x < 0 ? -1 : x * 0, 0)                                                                       \
@@ -44,7 +44,7 @@ typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
     X(clamp_min, larger(a, b), (T)(a > b ? 1 : 0), 0)                                                                \
     X(clamp_max, smaller(a, b), (T)(a < b ? 1 : 0), 0)                                                               \
     X(amul, a == 0 ? 0 : a * b, b, a)                                                                                \
-    X(bce_with_logits, bce(a, b), logistic(a) - b, -a)                                                              \
+    X(bce_with_logits, bce(a, b), V(logistic)(a) - b, -a)                                                              \
     X(same, (T)(a == b || (a != a && b != b) ? 1 : 0), 0, 0)                                                         \
     X(max_share, share(a, b), 0, 0)
 

@@ -1,13 +1,11 @@
 /* Softmax and its relatives along contiguous rows: the maximum is taken out first, so that no exponential overflows.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
+#include "kernels/vmath.h"
 
 #include <math.h>
 
-#define M_F32(g) g##f
-#define M_F64(g) g
-
-#define ROWS(S, T, M)                                                                                                \
+#define ROWS(S, T, exp_)                                                                                             \
     /* m = max x, NaN if any is */                                                                                   \
     static T S##_row_max(int64_t n, const T *x)                                                                      \
     {                                                                                                                \
@@ -20,7 +18,7 @@
     {                                                                                                                \
         if (m - m != 0) return m;                                                                                    \
         double sum = 0;                                                                                              \
-        for (int64_t j = 0; j < n; j++) sum += (double)M(exp)(x[j] - m);                                             \
+        for (int64_t j = 0; j < n; j++) sum += (double)exp_(x[j] - m);                                             \
         return m + (T)log(sum);                                                                                      \
     }                                                                                                                \
     static void S##_softmax(int64_t rows, int64_t n, const void *x_, void *y_)                                       \
@@ -31,7 +29,7 @@
             T m = S##_row_max(n, x);                                                                                 \
             double sum = 0;                                                                                          \
             for (int64_t j = 0; j < n; j++) {                                                                        \
-                y[j] = M(exp)(x[j] - m);                                                                             \
+                y[j] = exp_(x[j] - m);                                                                             \
                 sum += (double)y[j];                                                                                 \
             }                                                                                                        \
             T scale = (T)(1 / sum);                                                                                  \
@@ -52,8 +50,8 @@
         const T *x = x_;                                                                                             \
         for (int64_t i = 0; i < rows; i++, x += n) ((T *)y_)[i] = S##_row_lse(n, x, S##_row_max(n, x));              \
     }
-ROWS(f32, float, M_F32)
-ROWS(f64, double, M_F64)
+ROWS(f32, float, v32_exp)
+ROWS(f64, double, v64_exp)
 
 void FOR_ISA(gr__fill_rows)(gr_kernel_table *t)
 {

@@ -146,6 +146,61 @@ static bool sums_are_accurate(const gr_kernel_table *t)
     return true;
 }
 
+/* ---- accuracy: the element-wise functions against long double, over all exponents and where they bend -----------------------*/
+static double ulps_of(double y, long double exact, int digits, int least)
+{
+    if (isnan(exact)) return isnan(y) ? 0 : INFINITY;
+    double rounded = digits == 24 ? (double)(float)exact : (double)exact;
+    if (isinf(y) || isinf(rounded)) return y == rounded ? 0 : INFINITY;
+    int e;
+    frexpl(fabsl(exact) < ldexpl(1, least) ? ldexpl(1, least) : fabsl(exact), &e);
+    return (double)(fabsl((long double)y - exact) / ldexpl(1, e - digits));
+}
+static long double sigmoidl(long double x) { return 1 / (1 + expl(-x)); }
+static double worst_error(const gr_kernel_table *t, int kernel, int type, long double (*exact)(long double))
+{
+    double worst = 0;
+    uint64_t s = 1;
+    for (int round = 0; round < 400; round++) {
+        float x[64], y[64];
+        double u[64], v[64];
+        for (int i = 0; i < 64; i++) {
+            s = s * 6364136223846793005u + 1442695040888963407u;
+            int32_t bits = (int32_t)(s >> 32);
+            memcpy(&x[i], &bits, sizeof bits);
+            memcpy(&u[i], &s, sizeof s);
+            double middle = ((double)(s >> 11) * 0x1p-53 - 0.5) * (i & 2 ? 3 : type == GR_K_F32 ? 200 : 1500);
+            if (i & 1) x[i] = (float)middle, u[i] = middle;
+        }
+        char *p[] = { type == GR_K_F32 ? (char *)y : (char *)v, type == GR_K_F32 ? (char *)x : (char *)u };
+        t->ew[kernel][type](64, p, (int64_t[]){ 1, 1 });
+        for (int i = 0; i < 64; i++) {
+            double e = type == GR_K_F32 ? ulps_of((double)y[i], exact((long double)x[i]), 24, -126) : ulps_of(v[i], exact((long double)u[i]), 53, -1022);
+            if (e > worst) worst = e;
+        }
+    }
+    return worst;
+}
+static bool functions_are_accurate(const gr_kernel_table *t)
+{
+    static const struct {
+        const char *name;
+        int kernel;
+        long double (*exact)(long double);
+        double bound; /* ulp, as docs/performance.md states it */
+    } f[] = { { "exp", GR_EW_exp, expl, 1 }, { "log", GR_EW_log, logl, 1.1 }, { "tanh", GR_EW_tanh, tanhl, 2.6 }, { "sigmoid", GR_EW_sigmoid, sigmoidl, 2.8 },
+              { "sqrt", GR_EW_sqrt, sqrtl, 0.51 } };
+    bool ok = true;
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++)
+        for (int type = GR_K_F32; type <= GR_K_F64; type++) {
+            double e = worst_error(t, f[i].kernel, type, f[i].exact);
+            if (e <= f[i].bound) continue;
+            printf("# %s: %s of %s is off by %.3g ulp, bound %.3g\n", t->isa, f[i].name, type == GR_K_F32 ? "f32" : "f64", e, f[i].bound);
+            ok = false;
+        }
+    return ok;
+}
+
 /* c = a b for every small size and both orders of memory, against a naive loop in double */
 static bool gemm_agrees(const gr_kernel_table *t, int type)
 {
@@ -214,6 +269,8 @@ int main(void)
         failed += test_report(++ran, name, ok);
         snprintf(name, sizeof name, "%s_sums_are_accurate", t->isa);
         failed += test_report(++ran, name, sums_are_accurate(t));
+        snprintf(name, sizeof name, "%s_functions_are_accurate_to_the_stated_ulp", t->isa);
+        failed += test_report(++ran, name, functions_are_accurate(t));
         snprintf(name, sizeof name, "%s_matrix_products_agree_with_naive_loops", t->isa);
         failed += test_report(++ran, name, gemm_agrees(t, GR_K_F32) && gemm_agrees(t, GR_K_F64));
         snprintf(name, sizeof name, "%s_row_kernels_agree_with_portable", t->isa);
