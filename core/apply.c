@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static bool same_shape_and_dtype(gr_call *k)
+bool gr_elementwise_shape(gr_call *k)
 {
     const gr_tensor *a = k->in[0];
     for (int i = 1; i < k->n; i++) {
@@ -64,7 +64,7 @@ gr_tensor *gr_apply(const gr_op *op, gr_tensor *const *in, int n, const void *at
     if (!c) return NULL;
     gr_call k;
     k.ctx = c, k.op = op, k.in = in, k.n = n, k.attr = attr, k.offset = 0;
-    if (!(op->shape ? op->shape(&k) : same_shape_and_dtype(&k))) return NULL;
+    if (!(op->shape ? op->shape(&k) : gr_elementwise_shape(&k))) return NULL;
     if (op->shape && !gr__shape_ok(c, op->name, k.ndim, k.dim, k.dtype)) return NULL;
 
     bool history = false;
@@ -157,9 +157,8 @@ static gr_tensor *clone_node(gr_scope *to, gr_tensor *t)
     k->data = t->data;
     k->version = t->version;
     k->owner = t->owner == t ? k : t->owner;
-    if (t->block) {
-        k->block = t->block;
-        k->block->refs++;
+    if (t->block || !t->data) { /* a cleared gradient has no block, and may get one again */
+        if ((k->block = t->block)) k->block->refs++;
         k->next = to->held;
         to->held = k;
     } else if (t->owner == t) {
@@ -194,6 +193,12 @@ static gr_tensor *follow(gr_tensor *t, int i)
     return i == n + 1 ? (t->grad ? t->grad : t) : NULL;
 }
 
+static bool move(gr_scope *s, gr_tensor *t)
+{
+    gr_tensor *k = clone_node(s->parent, t);
+    return k && remember_pair(s, t, k);
+}
+
 gr_tensor *gr_keep(gr_tensor *t)
 {
     if (!gr__ready(t)) return NULL;
@@ -208,15 +213,15 @@ gr_tensor *gr_keep(gr_tensor *t)
     size_t first = s->num_kept;
     if (t->mark == visited) return clone_of(s, t);
     t->mark = visited;
-    gr_tensor *k = clone_node(s->parent, t);
-    if (!k || !remember_pair(s, t, k)) return NULL;
+    if (!move(s, t)) return NULL;
     for (size_t at = first; at < s->num_kept; at += 2) { /* breadth first: the list of pairs is the queue */
         gr_tensor *old = s->kept[at];
         for (int i = 0; (t = follow(old, i)); i++) {
             if (t->scope != s->depth || t->mark == visited) continue;
             t->mark = visited;
-            k = clone_node(s->parent, t);
-            if (!k || !remember_pair(s, t, k)) return NULL;
+            if (move(s, t)) continue;
+            s->num_kept = first; /* forget the clones: their inputs are still the old ones */
+            return NULL;
         }
     }
     for (size_t at = first; at < s->num_kept; at += 2) {

@@ -153,13 +153,8 @@ static bool alone(const gr_tensor *t)
     return (t->flags & GR_T_CONTIGUOUS) && t->owner == t && (!t->block || t->block->refs == 1);
 }
 
-static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
+static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 {
-    gr_tensor *in = y->in[slot];
-    if (!acceptable(w, y, in, g, slot)) return false;
-    const gr_observer *ob = w->c->observer;
-    if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
-    gr_tensor **cot = &w->cot.at[in->order];
     if (!*cot) return (*cot = own(w, g, fresh)) != NULL;
     if (!w->scope) return (*cot = (gr_add)(*cot, g)) != NULL;
     if (alone(*cot)) {
@@ -171,6 +166,17 @@ static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, boo
         if (!(*cot = sum)) return false;
     }
     if (fresh) gr__release(g);
+    return true;
+}
+
+static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
+{
+    gr_tensor *in = y->in[slot], **cot = &w->cot.at[in->order];
+    if (!acceptable(w, y, in, g, slot)) return false;
+    const gr_observer *ob = w->c->observer;
+    if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
+    if (!add_up(w, cot, g, fresh)) return false;
+    if (ob && ob->sum) ob->sum(ob->user, in, *cot);
     return true;
 }
 
@@ -317,7 +323,7 @@ static bool check_root(sweep *w, gr_tensor *g)
     }
     if (!g && y->numel != 1) {
         gr_fail(w->c, GR_ESHAPE, "%s(%s): the gradient of %lld numbers needs a weight for each. Fix: reduce with gr_sum or gr_mean, or pass .grad of shape %s",
-                w->who, text, (long long)y->numel, strchr(text, '['));
+                w->who, text, (long long)y->numel, strrchr(text, '['));
         return false;
     }
     if (!g) return true;
@@ -354,10 +360,11 @@ static bool go(sweep *w, gr_tensor *g)
     bool ok = sort(w) && (flags = gr__block_new(c, w->order.n)) != NULL;
     c->sweeping++;
     if (ok) {
-        mark_needed(w, gr__block_data(flags));
-        ok = seed(w, g) && run(w, gr__block_data(flags));
+        bool *needed = gr__block_data(flags);
+        mark_needed(w, needed);
+        ok = seed(w, g) && run(w, needed);
         for (size_t k = 0; ok && !w->retain_graph && k < w->order.n; k++)
-            if (w->order.at[k]->op && w->cot.at[k]) w->order.at[k]->flags |= GR_T_SWEPT;
+            if (w->order.at[k]->op && w->cot.at[k] && needed[k]) w->order.at[k]->flags |= GR_T_SWEPT;
     }
     c->sweeping--;
     put_back(w);
@@ -435,4 +442,6 @@ void gr_zero_grad(gr_tensor *t)
     if (!t || !(t->flags & GR_T_HAS_GRAD)) return;
     t->flags &= (uint16_t)~GR_T_HAS_GRAD;
     gr__release(t->grad);
+    const gr_observer *ob = t->ctx->observer;
+    if (ob && ob->cleared) ob->cleared(ob->user, t);
 }

@@ -9,6 +9,7 @@
 static void *default_alloc(void *user, size_t bytes)
 {
     (void)user;
+    if (bytes > SIZE_MAX - 63) return NULL;
     return aligned_alloc(64, (bytes + 63) / 64 * 64);
 }
 
@@ -26,7 +27,7 @@ gr_ctx *gr_ctx_new(const gr_ctx_opts *opts)
     const gr_allocator a = o.allocator ? *o.allocator : default_allocator;
     gr_ctx *c = a.alloc(a.user, sizeof *c);
     if (!c) return NULL;
-    *c = (gr_ctx){ .allocator = a, .dtype = o.dtype ? o.dtype : GR_F32, .max_bytes = o.max_bytes, .seed = o.seed };
+    *c = (gr_ctx){ .allocator = a, .dtype = o.dtype >= GR_BOOL && o.dtype <= GR_F64 ? o.dtype : GR_F32, .max_bytes = o.max_bytes, .seed = o.seed };
     c->stats = (gr_stats){ .allocations = 1, .bytes_now = sizeof *c, .bytes_peak = sizeof *c };
     if (!gr_scope_begin(c)) {
         gr_ctx_free(c);

@@ -203,6 +203,14 @@ GR_API bool gr_fill(gr_tensor *t, double value);
 GR_API bool gr_copy_to(gr_tensor *dst, const gr_tensor *src); /* same shape; converts the dtype; layouts may differ */
 GR_API bool gr_touch(gr_tensor *t, const char *writer);   /* "I wrote to gr_data(t)": writer is a name for messages */
 
+/* A list of tensors with their names: the parameters of a network, the content of a file. */
+typedef struct gr_params {
+    gr_ctx *ctx;
+    gr_tensor **tensors;
+    const char *const *names; /* NULL: none */
+    int n;
+} gr_params;
+
 /* ---- graph -----------------------------------------------------------------------------------------------------*/
 GR_API gr_tensor *gr_requires_grad(gr_tensor *t); /* marks a float leaf; returns it */
 GR_API bool gr_needs_grad(const gr_tensor *t);    /* it, or something it was made from, is marked */
@@ -290,7 +298,7 @@ struct gr_op {
     int arity;            /* -1: any number of inputs, all called x */
     unsigned flags;
     size_t attr_size;     /* bytes of *attr, copied by gr_apply; plain values, no pointers */
-    bool (*shape)(gr_call *k);                       /* NULL: same shape and dtype as every input */
+    bool (*shape)(gr_call *k);                       /* NULL: gr_elementwise_shape */
     bool (*forward)(const gr_call *k, gr_tensor *y); /* fills y; NULL for views */
     /* dL/dinput_i from dL/dy, by public operations, of exactly the shape and dtype of input i; NULL: not differentiable.
      * A zero cotangent absorbs: multiply dy by local derivatives with gr_amul. */
@@ -306,6 +314,8 @@ struct gr_op {
 };
 
 GR_API gr_tensor *gr_apply(const gr_op *op, gr_tensor *const *in, int n, const void *attr);
+/* The shape function of element-wise operations: one shape and dtype, those of every input. */
+GR_API bool gr_elementwise_shape(gr_call *k);
 /* In record.shape: refuse. The message is "name(inputs with labels and shapes): why. Fix: fix". Returns false. */
 GR_API bool gr_reject(const gr_call *k, gr_code code, const char *fix, const char *why, ...) GR_PRINTF(4, 5);
 

@@ -83,7 +83,7 @@ static void *arena_grow(gr_scope *s, size_t bytes)
 
 void *gr__arena_alloc(gr_scope *s, size_t bytes)
 {
-    bytes = ((bytes + 7) & ~(size_t)7) + REDZONE;
+    bytes = (((bytes ? bytes : 1) + 7) & ~(size_t)7) + REDZONE;
     if ((size_t)(s->end - s->at) < bytes) return arena_grow(s, bytes);
     void *p = s->at;
     UNPOISON(p, bytes - REDZONE);
@@ -212,6 +212,7 @@ void gr_scope_end(gr_scope *s)
     if (!s) return;
     gr_ctx *c = s->ctx;
     if (s->depth > c->depth || c->scope[s->depth] != s || s->depth == 0) return; /* ended before, or the context's own */
+    if (c->observer && c->observer->freed) c->observer->freed(c->observer->user, s->depth);
     while (c->depth >= s->depth) {
         gr_scope *top = gr__scope_now(c);
         c->depth--;

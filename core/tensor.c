@@ -420,6 +420,8 @@ bool gr_touch(gr_tensor *t, const char *writer)
     if (!t) return false;
     ++*gr__version(t);
     if (t->block) t->block->writer = writer;
+    const gr_observer *ob = t->ctx->observer;
+    if (ob && ob->written) ob->written(ob->user, t, writer);
     return true;
 }
 

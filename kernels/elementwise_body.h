@@ -3,8 +3,9 @@
  * SPDX-License-Identifier: MIT */
 #define N2(a, b) a##_##b
 #define N(a, b) N2(a, b)
-#define bce N(S, bce)
+#define from_logits N(S, from_logits)
 #define larger N(S, larger)
+#define floored_log N(S, floored_log)
 #define smaller N(S, smaller)
 #define share N(S, share)
 #define power_da N(S, power_da)
@@ -152,8 +153,9 @@ ACCUMULATE_FLOAT(min, smaller(x, a))
 #undef DENSE
 #undef N
 #undef N2
-#undef bce
+#undef from_logits
 #undef larger
+#undef floored_log
 #undef smaller
 #undef share
 #undef power_da

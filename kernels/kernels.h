@@ -29,7 +29,7 @@ typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
     X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1))                                                                     \
     X(abs, M(fabs)(x), x > 0 ? 1 : x < 0 ? -1 : x * 0)                                                               \
     X(sign, x > 0 ? 1 : x < 0 ? -1 : x * 0, 0)                                                                       \
-    X(step, (T)(x <= 0 ? 0 : 1), 0)                                                                                  \
+    X(heaviside, (T)(x <= 0 ? 0 : 1), 0)                                                                                  \
     X(square, x *x, 2 * x)                                                                                           \
     X(reciprocal, 1 / x, -(y * y))
 
@@ -44,7 +44,9 @@ typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
     X(clamp_min, larger(a, b), (T)(a > b ? 1 : 0), 0)                                                                \
     X(clamp_max, smaller(a, b), (T)(a < b ? 1 : 0), 0)                                                               \
     X(amul, a == 0 ? 0 : a * b, b, a)                                                                                \
-    X(bce_with_logits, bce(a, b), V(logistic)(a) - b, -a)                                                              \
+    X(bce_with_logits, from_logits(a, b), V(logistic)(a) - b, -a)                                                              \
+    X(bce, -(b * floored_log(a) + (1 - b) * floored_log(1 - a)), (a - b) / larger(a * (1 - a), (T)1e-12),            \
+      floored_log(1 - a) - floored_log(a))                                                                           \
     X(same, (T)(a == b || (a != a && b != b) ? 1 : 0), 0, 0)                                                         \
     X(max_share, share(a, b), 0, 0)
 

@@ -47,9 +47,8 @@ static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 
 static bool compare_shape(gr_call *k)
 {
+    if (!gr_elementwise_shape(k)) return false;
     k->dtype = GR_BOOL;
-    k->ndim = k->in[0]->ndim;
-    for (int d = 0; d < k->ndim; d++) k->dim[d] = k->in[0]->dims[d];
     return true;
 }
 
@@ -122,7 +121,8 @@ static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
                                  .backward = backward, .reference = ref_##NAME, .samples = samples_##NAME,           \
                                  .bad = no_bad_call, .data = &row_##NAME };
 
-#define BINARY(NAME, FORMULA, GRADIENT, DA, DB, FLAGS, KA, KB, REFERENCE)                                            \
+#define BINARY(...) BINARY_CHECKED(__VA_ARGS__, NULL)
+#define BINARY_CHECKED(NAME, FORMULA, GRADIENT, DA, DB, FLAGS, KA, KB, REFERENCE, SHAPE)                                            \
     static const row row_##NAME = { GR_EW_##NAME, { KA, KB } };                                                      \
     static double ref_##NAME(const double *p)                                                                        \
     {                                                                                                                \
@@ -131,9 +131,9 @@ static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
     }                                                                                                                \
     BINARY_SAMPLES(NAME, DA, DB)                                                                                     \
     const gr_op gr_op_##NAME = { .name = #NAME, .formula = FORMULA, .gradient = GRADIENT, .arity = 2,                \
-                                 .flags = GR_OP_ELEMENTWISE | FLAGS, .forward = forward, .vjp = vjp_##NAME,          \
-                                 .backward = backward, .reference = ref_##NAME, .samples = samples_##NAME,           \
-                                 .bad = bad_##NAME, .data = &row_##NAME };
+                                 .flags = GR_OP_ELEMENTWISE | FLAGS, .shape = SHAPE, .forward = forward,             \
+                                 .vjp = vjp_##NAME, .backward = backward, .reference = ref_##NAME,                   \
+                                 .samples = samples_##NAME, .bad = bad_##NAME, .data = &row_##NAME };
 
 #define VJP(name) static gr_tensor *vjp_##name(gr_tensor *y, gr_tensor *dy, int i)
 #define X gr_input(y, 0)
@@ -167,8 +167,8 @@ UNARY(tanh, "y = tanh(x)", "dx = dy * (1 - y^2)", "-2..2", 0, tanh(x))
 VJP(sigmoid) { return (void)i, gr_amul(dy, gr_mul(y, gr_sub_any(n_(1), t_(y)))); }
 UNARY(sigmoid, "y = sigmoid(x)", "dx = dy * y * (1 - y)", "-3..3", 0, 1 / (1 + exp(-x)))
 
-VJP(relu) { return (void)i, gr_amul(dy, gr_step(X)); }
-UNARY(relu, "y = relu(x)", "dx = dy * step(x)", "-2..2", 0, x > 0 ? x : 0)
+VJP(relu) { return (void)i, gr_amul(dy, gr_heaviside(X)); }
+UNARY(relu, "y = relu(x)", "dx = dy * heaviside(x)", "-2..2", 0, x > 0 ? x : 0)
 
 VJP(abs) { return (void)i, gr_amul(dy, gr_sign(X)); }
 UNARY(abs, "y = abs(x)", "dx = dy * sign(x)", "-2..2", 0, fabs(x))
@@ -183,8 +183,8 @@ UNARY(reciprocal, "y = 1 / x", "dx = dy * -(y^2)", "0.5..3", 0, 1 / x)
 UNARY(sign, "y = sign(x)", "dx = dy * 0", "-2..2", 0, (x > 0) - (x < 0))
 
 /* the derivative of relu: 1 for x > 0, 0 for x <= 0, 1 for NaN so that a NaN is not hidden */
-#define vjp_step gr__zero_vjp
-UNARY(step, "y = step(x)", "dx = dy * 0", "-2..2", 0, x <= 0 ? 0 : 1)
+#define vjp_heaviside gr__zero_vjp
+UNARY(heaviside, "y = heaviside(x)", "dx = dy * 0", "-2..2", 0, x <= 0 ? 0 : 1)
 
 /* ---- two inputs ------------------------------------------------------------------------------------------------------------*/
 VJP(add) { return (void)y, (void)i, dy; }
@@ -223,10 +223,10 @@ BINARY(minimum, "y = min(a, b)", "da = dy * max_share(-a, -b); db = dy * max_sha
 
 /* b is a parameter of the formula, so the tie is a kink in a alone: the middle of [0, 1] would be as good, but the
  * subgradient of smallest norm is 0 */
-VJP(clamp_min) { return i == 0 ? gr_amul(dy, gr_step(gr_sub(A, B))) : NULL; }
+VJP(clamp_min) { return i == 0 ? gr_amul(dy, gr_heaviside(gr_sub(A, B))) : NULL; }
 BINARY(clamp_min, "y = max(a, b)", "da = dy * (a > b)", "-2..2", "const -1..1", 0, GR_EW_clamp_min_da, NOTHING, a > b ? a : b)
 
-VJP(clamp_max) { return i == 0 ? gr_amul(dy, gr_step(gr_sub(B, A))) : NULL; }
+VJP(clamp_max) { return i == 0 ? gr_amul(dy, gr_heaviside(gr_sub(B, A))) : NULL; }
 BINARY(clamp_max, "y = min(a, b)", "da = dy * (a < b)", "-2..2", "const -1..1", 0, GR_EW_clamp_max_da, NOTHING, a < b ? a : b)
 
 VJP(amul) { return gr_amul(dy, i == 0 ? B : A); }
@@ -235,6 +235,36 @@ BINARY(amul, "y = a * b", "da = dy * b; db = dy * a", "-2..2", "-2..2", 0, GR_EW
 VJP(bce_with_logits) { return gr_amul(dy, i == 0 ? gr_sub(gr_sigmoid(A), B) : gr_neg(A)); }
 BINARY(bce_with_logits, "y = max(a, 0) - a * b + log(1 + exp(-abs(a)))", "da = dy * (sigmoid(a) - b); db = dy * -a", "-3..3",
        "0..1", 0, GR_EW_bce_with_logits_da, GR_EW_bce_with_logits_db, fmax(a, 0) - a *b + log1p(exp(-fabs(a))))
+
+#define LEAST_LOG (-100)
+static void check_run(int64_t n, char *const *p, const int64_t *s, void *user)
+{
+    double *outside = user;
+    for (int64_t i = 0; i < n; i++) {
+        double v = outside[1] == GR_F32 ? (double)((const float *)(const void *)p[0])[i * s[0]] : ((const double *)(const void *)p[0])[i * s[0]];
+        if (v < 0 || v > 1) outside[0] = v; /* a NaN passes and shows in y */
+    }
+}
+static bool bce_shape(gr_call *k)
+{
+    const gr_tensor *p = k->in[0];
+    double outside[2] = { 0, p->dtype };
+    if (!gr_elementwise_shape(k)) return false;
+    gr__strided(1, &p, check_run, outside);
+    if (outside[0] != 0) return gr_reject(k, GR_EVALUE, "apply gr_sigmoid first, or use the loss from logits", "%g is no probability", outside[0]);
+    return true;
+}
+gr_tensor *gr_bce(gr_tensor *p, gr_tensor *t) { return binary(&gr_op_bce, p, t); }
+VJP(bce)
+{
+    gr_tensor *q = gr_sub_any(n_(1), t_(A));
+    if (i == 0) return gr_amul(dy, gr_div(gr_sub(A, B), gr_maximum_any(t_(gr_mul(A, q)), n_(1e-12))));
+    return gr_amul(dy, gr_sub(gr_maximum_any(t_(gr_log(q)), n_(LEAST_LOG)), gr_maximum_any(t_(gr_log(A)), n_(LEAST_LOG))));
+}
+static double floored(double p) { return fmax(log(p), LEAST_LOG); }
+BINARY_CHECKED(bce, "y = -(b * max(log(a), -100) + (1 - b) * max(log(1 - a), -100))",
+               "da = dy * (a - b) / max(a * (1 - a), 1e-12); db = dy * (max(log(1 - a), -100) - max(log(a), -100))", "0.1..0.9", "0..1", 0,
+               GR_EW_bce_da, GR_EW_bce_db, -(b * floored(a) + (1 - b) * floored(1 - a)), bce_shape)
 
 /* what max and its relatives need: constant in pieces, with a derivative that is zero and yet connected */
 #define vjp_same gr__zero_vjp

@@ -51,6 +51,10 @@ GR_API gr_tensor *gr_amul(gr_tensor *g, gr_tensor *d);
 /* -(t log s(x) + (1 - t) log(1 - s(x))), s the sigmoid, as max(x, 0) - x t + log(1 + exp(-|x|)).  dx = dy (s(x) - t), dt = -dy x */
 GR_API gr_tensor *gr_bce_with_logits(gr_tensor *x, gr_tensor *t);
 
+/* y = -(t log p + (1 - t) log(1 - p)) of probabilities p in [0, 1], logarithms at least -100 (PyTorch's BCELoss).
+ * dp = dy (p - t) / max(p (1 - p), 1e-12), dt = dy (log(1 - p) - log p). Prefer gr_bce_with_logits: it loses nothing.
+ * Fails with GR_EVALUE for p outside [0, 1]. */
+GR_API gr_tensor *gr_bce(gr_tensor *p, gr_tensor *t);
 /* y = max(a, b) where b is a parameter: da = dy where a > b, 0 at the tie; no db. What gr_maximum(x, 0.5) applies. */
 GR_API gr_tensor *gr_clamp_min(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_clamp_max(gr_tensor *a, gr_tensor *b);
@@ -114,7 +118,7 @@ GR_API gr_tensor *gr_sigmoid(gr_tensor *x); /* y = 1 / (1 + e^-x)   dx = dy y (1
 GR_API gr_tensor *gr_relu(gr_tensor *x);    /* y = max(x, 0)   dx = dy where x > 0, 0 at 0 */
 GR_API gr_tensor *gr_abs(gr_tensor *x);     /* y = |x|         dx = dy sign(x), 0 at 0 */
 GR_API gr_tensor *gr_sign(gr_tensor *x);    /* y = -1, 0, 1    dx = 0 */
-GR_API gr_tensor *gr_step(gr_tensor *x);    /* y = 0 for x <= 0, else 1    dx = 0 */
+GR_API gr_tensor *gr_heaviside(gr_tensor *x);    /* y = 0 for x <= 0, else 1    dx = 0 */
 GR_API gr_tensor *gr_square(gr_tensor *x);  /* y = x^2         dx = 2 dy x */
 GR_API gr_tensor *gr_reciprocal(gr_tensor *x); /* y = 1 / x    dx = -dy y^2 */
 /* y = min(max(x, low), high); dx = dy strictly between the bounds, 0 at and outside them */
@@ -196,9 +200,9 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
 /* The records, for those who look an operation up or gradient-check it. */
 #define GR_OPS(X)                                                                                                    \
     X(neg) X(add) X(sub) X(mul) X(div) X(pow) X(exp) X(log) X(sqrt) X(sin) X(cos) X(tanh) X(sigmoid) X(relu) X(abs)   \
-    X(sign) X(square) X(reciprocal) X(maximum) X(minimum) X(clamp_min) X(clamp_max) X(amul) X(bce_with_logits)       \
+    X(sign) X(square) X(reciprocal) X(maximum) X(minimum) X(clamp_min) X(clamp_max) X(amul) X(bce_with_logits) X(bce)       \
     X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(where) X(astype)                                                            \
-    X(step) X(same) X(max_share)                                                                                      \
+    X(heaviside) X(same) X(max_share)                                                                                      \
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
     X(gather) X(scatter_add) X(matmul) X(cross_entropy)
