@@ -80,11 +80,28 @@ typedef void gr_row_fn(int64_t rows, int64_t n, const void *x, void *y);
 typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
 
+/* Updates of n parameters w by their gradient g.
+ * sgd: d = g + decay w; v = momentum v + undamped d (the first time d); w -= lr v, with nesterov lr (d + momentum v).
+ *      v NULL: w -= lr d.
+ * adam: d = g + decay w; m, v: means of d and d^2; w = shrink w - size m / (sqrt(v) / root + eps). top: NULL, or the
+ *      largest v so far, which then stands for v. */
+typedef struct gr_sgd_args {
+    double lr, momentum, undamped, decay;
+    bool first, nesterov;
+} gr_sgd_args;
+typedef struct gr_adam_args {
+    double size, root, eps, beta1, beta2, decay, shrink;
+} gr_adam_args;
+typedef void gr_sgd_fn(int64_t n, const gr_sgd_args *h, void *w, const void *g, void *v);
+typedef void gr_adam_fn(int64_t n, const gr_adam_args *h, void *w, const void *g, void *m, void *v, void *top);
+
 typedef struct gr_kernel_table {
     const char *isa;
     gr_ew_fn *ew[GR_EW_COUNT][GR_K_TYPES];          /* NULL where the type has no such operation */
     gr_ew_fn *convert[GR_K_TYPES][GR_K_TYPES];      /* [from][to] */
     gr_row_fn *softmax[GR_K_TYPES], *log_softmax[GR_K_TYPES], *logsumexp[GR_K_TYPES];
+    gr_sgd_fn *sgd[GR_K_TYPES];
+    gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
 } gr_kernel_table;

@@ -1,6 +1,7 @@
-/* The rules: a record each, one loop over the raw numbers, and the same for one number as a formula.
+/* The rules: a record each, one pass of a kernel, and the same for one number as a formula.
  * Knows no tensor.
  * SPDX-License-Identifier: MIT */
+#include "kernels/kernels.h"
 #include "optim/optim.h"
 
 #include <math.h>
@@ -8,26 +9,12 @@
 /* ---- sgd -------------------------------------------------------------------------------------------------------*/
 enum { LR, MOMENTUM, DAMPENING, SGD_DECAY, NESTEROV };
 
-#define SGD(T)                                                                                                       \
-    static void sgd_##T(const gr_update *u)                                                                          \
-    {                                                                                                                \
-        const T lr = (T)u->h[LR], mu = (T)u->h[MOMENTUM], damp = (T)(1 - u->h[DAMPENING]), decay = (T)u->h[SGD_DECAY]; \
-        const bool first = u->step == 1, nesterov = u->h[NESTEROV] != 0;                                             \
-        T *restrict w = u->w, *restrict v = u->slot[0];                                                              \
-        const T *restrict g = u->g;                                                                                  \
-        if (mu == 0) {                                                                                               \
-            for (int64_t i = 0; i < u->n; i++) w[i] -= lr * (g[i] + decay * w[i]);                                   \
-            return;                                                                                                  \
-        }                                                                                                            \
-        for (int64_t i = 0; i < u->n; i++) {                                                                         \
-            const T d = g[i] + decay * w[i];                                                                         \
-            v[i] = first ? d : mu * v[i] + damp * d;                                                                 \
-            w[i] -= lr * (nesterov ? d + mu * v[i] : v[i]);                                                          \
-        }                                                                                                            \
-    }
-SGD(float)
-SGD(double)
-static void sgd_update(const gr_update *u) { u->dtype == GR_F32 ? sgd_float(u) : sgd_double(u); }
+static void sgd_update(const gr_update *u)
+{
+    const double *h = u->h;
+    const gr_sgd_args a = { h[LR], h[MOMENTUM], 1 - h[DAMPENING], h[SGD_DECAY], u->step == 1, h[NESTEROV] != 0 };
+    gr__kernels()->sgd[u->dtype - 1](u->n, &a, u->w, u->g, h[MOMENTUM] != 0 ? u->slot[0] : NULL);
+}
 
 static void sgd_reference(const double *h, int64_t step, double g, double *w, double *slot)
 {
@@ -93,27 +80,16 @@ const gr_rule gr_rule_sgd = {
 enum { BETA1 = 1, BETA2, EPS, ADAM_DECAY, AMSGRAD };
 
 /* The corrections of a bias towards the zeros at the start are taken in double, once for each parameter. */
-#define ADAM(T, SQRT)                                                                                                \
-    static void adam_##T(const gr_update *u, bool decoupled)                                                         \
-    {                                                                                                                \
-        const double *h = u->h, t = (double)u->step;                                                                 \
-        const T size = (T)(h[LR] / (1 - pow(h[BETA1], t))), root = (T)sqrt(1 - pow(h[BETA2], t)), eps = (T)h[EPS];   \
-        const T b1 = (T)h[BETA1], c1 = (T)(1 - h[BETA1]), b2 = (T)h[BETA2], c2 = (T)(1 - h[BETA2]);                  \
-        const T decay = decoupled ? 0 : (T)h[ADAM_DECAY], shrink = decoupled ? (T)(1 - h[LR] * h[ADAM_DECAY]) : 1;   \
-        T *restrict w = u->w, *restrict m = u->slot[0], *restrict v = u->slot[1], *restrict top = u->slot[2];        \
-        const T *restrict g = u->g;                                                                                  \
-        for (int64_t i = 0; i < u->n; i++) {                                                                         \
-            const T d = g[i] + decay * w[i];                                                                         \
-            m[i] = b1 * m[i] + c1 * d;                                                                               \
-            v[i] = b2 * v[i] + c2 * d * d;                                                                           \
-            if (top) top[i] = v[i] > top[i] || v[i] != v[i] ? v[i] : top[i];                                         \
-            w[i] = shrink * w[i] - size * m[i] / (SQRT(top ? top[i] : v[i]) / root + eps);                           \
-        }                                                                                                            \
-    }
-ADAM(float, sqrtf)
-ADAM(double, sqrt)
-static void adam_update(const gr_update *u) { u->dtype == GR_F32 ? adam_float(u, false) : adam_double(u, false); }
-static void adamw_update(const gr_update *u) { u->dtype == GR_F32 ? adam_float(u, true) : adam_double(u, true); }
+static void adam_step(const gr_update *u, bool decoupled)
+{
+    const double *h = u->h, t = (double)u->step;
+    const gr_adam_args a = { .size = h[LR] / (1 - pow(h[BETA1], t)), .root = sqrt(1 - pow(h[BETA2], t)), .eps = h[EPS],
+                             .beta1 = h[BETA1], .beta2 = h[BETA2], .decay = decoupled ? 0 : h[ADAM_DECAY],
+                             .shrink = decoupled ? 1 - h[LR] * h[ADAM_DECAY] : 1 };
+    gr__kernels()->adam[u->dtype - 1](u->n, &a, u->w, u->g, u->slot[0], u->slot[1], h[AMSGRAD] != 0 ? u->slot[2] : NULL);
+}
+static void adam_update(const gr_update *u) { adam_step(u, false); }
+static void adamw_update(const gr_update *u) { adam_step(u, true); }
 
 static void adam_formula(const double *h, int64_t step, double d, double *w, double *slot)
 {
