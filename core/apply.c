@@ -55,6 +55,7 @@ static void remember(gr_tensor *y, const gr_call *k)
         y->in[i] = k->in[i];
         y->in_version[i] = *gr__version(k->in[i]);
     }
+    y->in_version[k->n] = *gr__version(y);
     if (k->op->attr_size) memcpy((char *)y->attr, k->attr, k->op->attr_size);
 }
 
@@ -167,7 +168,7 @@ static gr_tensor *clone_node(gr_scope *to, gr_tensor *t)
     }
     if (t->op) {
         memcpy(k->in, t->in, (size_t)t->nin * sizeof *t->in);
-        memcpy(k->in_version, t->in_version, (size_t)t->nin * sizeof *t->in_version);
+        memcpy(k->in_version, t->in_version, (size_t)(t->nin + 1) * sizeof *t->in_version);
         if (attr) memcpy((char *)k->attr, t->attr, attr);
     }
     if (t->name) {

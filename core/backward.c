@@ -103,16 +103,19 @@ static void put_back(sweep *w)
     }
 }
 
-/* gr_grads follows only nodes that lead to a target: those are marked by a bit in the pointer list `stack`. */
-static bool mark_needed(sweep *w, bool *needed)
+/* target: the nodes of w->x. needed: those that lead to a target, or to a tensor that stores its gradient. (Kept beside the
+ * graph, not in it: a vjp may call gr_grads on the same tensors.) */
+static void mark_needed(sweep *w, bool *needed, bool *target)
 {
+    memset(target, 0, w->order.n * sizeof *target);
+    for (int i = 0; i < w->n; i++)
+        if (w->x[i]->ctx == w->c && w->x[i]->mark == w->c->epoch) target[w->x[i]->order] = true;
     for (size_t k = 0; k < w->order.n; k++) {
         gr_tensor *t = w->order.at[k];
-        needed[k] = (t->flags & GR_T_TARGET) || (!w->functional && !t->op) || (!w->functional && (t->flags & GR_T_RETAIN));
+        needed[k] = target[k] || (!w->functional && !t->op) || (!w->functional && (t->flags & GR_T_RETAIN));
         for (int i = 0; t->op && i < t->nin && !needed[k]; i++)
             if (t->in[i]->flags & GR_T_REQUIRES_GRAD) needed[k] = needed[t->in[i]->order];
     }
-    return true;
 }
 
 /* ---- contributions ---------------------------------------------------------------------------------------------*/
@@ -180,20 +183,27 @@ static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, boo
     return true;
 }
 
-/* A saved input was overwritten after y was made from it: the derivative would be taken at the wrong point. */
+static bool overwritten(sweep *w, const gr_tensor *y, const gr_tensor *t, const char *which)
+{
+    char text[256];
+    gr__format_tensor_ref(text, sizeof text, t);
+    gr_fail(w->c, GR_EGRAPH, "%s: %s of %s, %s, was overwritten by %s after %s used it, so its derivative cannot be taken. "
+            "Fix: call the sweep before the write, or give the operation a copy", w->who, which, y->op->name, text,
+            t->block && t->block->writer ? t->block->writer : "a write in place", y->op->name);
+    return false;
+}
+
+/* Was a saved input, or y, overwritten after y was made? Then the derivative would be taken at the wrong point. */
 static bool unchanged(sweep *w, const gr_tensor *y)
 {
+    if (y->op->flags & GR_OP_LINEAR) return true;
+    char which[32];
     for (int i = 0; i < y->nin; i++) {
-        const gr_tensor *in = y->in[i];
-        if ((y->op->flags & GR_OP_LINEAR) || *gr__version(in) == y->in_version[i]) continue;
-        char text[256];
-        gr__format_tensor_ref(text, sizeof text, in);
-        gr_fail(w->c, GR_EGRAPH, "%s: input %d of %s, %s, was overwritten by %s after %s used it, so its derivative cannot be taken. "
-                "Fix: call the sweep before the write, or give the operation a copy", w->who, i, y->op->name, text,
-                in->block && in->block->writer ? in->block->writer : "a write in place", y->op->name);
-        return false;
+        if (*gr__version(y->in[i]) == y->in_version[i]) continue;
+        snprintf(which, sizeof which, "input %d", i);
+        return overwritten(w, y, y->in[i], which);
     }
-    return true;
+    return *gr__version(y) == y->in_version[y->nin] || overwritten(w, y, y, "the result");
 }
 
 static bool already_swept(sweep *w, const gr_tensor *y)
@@ -288,20 +298,20 @@ static void deliver(sweep *w, gr_tensor *t, gr_tensor *g)
         if (w->x[i] == t) w->dx[i] = w->scope ? gr_keep(g) : g;
 }
 
-static bool run(sweep *w, const bool *needed)
+static bool run(sweep *w, const bool *needed, const bool *target)
 {
     for (size_t k = w->order.n; k-- > 0;) {
         gr_tensor *t = w->order.at[k], *g = w->cot.at[k];
         if (!g || !needed[k]) continue;
         const gr_observer *ob = w->c->observer;
         if (ob && ob->visit) ob->visit(ob->user, t, g);
-        if (w->functional && (t->flags & GR_T_TARGET)) deliver(w, t, g);
+        if (target[k]) deliver(w, t, g);
         if (!w->functional && (!t->op || (t->flags & GR_T_RETAIN)) && !accumulate(t, g)) return false;
         if (!t->op) continue;
         if (already_swept(w, t) || !unchanged(w, t)) return false;
         bool fast = t->op->backward && !w->create_graph && t->nin <= 8;
         if (!(fast ? fused(w, t, g) : composed(w, t, g, needed))) return false;
-        if (w->scope && !(t->flags & GR_T_TARGET)) gr__release(g);
+        if (w->scope && !target[k]) gr__release(g);
     }
     return true;
 }
@@ -357,12 +367,12 @@ static bool go(sweep *w, gr_tensor *g)
     if (!w->create_graph) c->no_grad++;
     w->order.c = w->stack.c = w->cot.c = w->saved.c = c;
     gr_block *flags = NULL;
-    bool ok = sort(w) && (flags = gr__block_new(c, w->order.n)) != NULL;
+    bool ok = sort(w) && (flags = gr__block_new(c, 2 * w->order.n)) != NULL;
     c->sweeping++;
     if (ok) {
-        bool *needed = gr__block_data(flags);
-        mark_needed(w, needed);
-        ok = seed(w, g) && run(w, needed);
+        bool *needed = gr__block_data(flags), *target = needed + w->order.n;
+        mark_needed(w, needed, target);
+        ok = seed(w, g) && run(w, needed, target);
         for (size_t k = 0; ok && !w->retain_graph && k < w->order.n; k++)
             if (w->order.at[k]->op && w->cot.at[k] && needed[k]) w->order.at[k]->flags |= GR_T_SWEPT;
     }
@@ -417,10 +427,7 @@ bool gr_grads_with(gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx, gr_
         }
     if ((o.allow_unused || o.zero_unused) && !(y->flags & GR_T_REQUIRES_GRAD)) return fill_unused(&w, o);
     if (!check_root(&w, o.grad)) return false;
-    for (int i = 0; i < n; i++) x[i]->flags |= GR_T_TARGET;
-    bool ok = go(&w, o.grad);
-    for (int i = 0; i < n; i++) x[i]->flags &= (uint16_t)~GR_T_TARGET;
-    return ok && fill_unused(&w, o);
+    return go(&w, o.grad) && fill_unused(&w, o);
 }
 
 /* ---- gradients of leaves ---------------------------------------------------------------------------------------*/

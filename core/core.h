@@ -97,7 +97,8 @@ GR_API void gr_fail(gr_ctx *c, gr_code code, const char *fmt, ...) GR_PRINTF(3, 
 
 /* ---- scopes ----------------------------------------------------------------------------------------------------
  * GR_SCOPE(c); at the top of a block frees, when the block is left by whatever way, what was made in it.
- * gr_keep(t) gives a tensor with its history that lives in the enclosing scope; use the returned pointer. */
+ * gr_keep(t) gives a tensor with its history that lives in the enclosing scope; use the returned pointer.
+ * Do not free the context inside such a block: the scope would end after it. */
 GR_API gr_scope *gr_scope_begin(gr_ctx *c);
 GR_API void gr_scope_end(gr_scope *s);
 GR_API gr_tensor *gr_keep(gr_tensor *t);
@@ -243,7 +244,8 @@ typedef struct gr_grads_opts {
     bool zero_unused;    /* ... or zeros */
     unsigned char end_;
 } gr_grads_opts;
-/* dx[i] = dy/dx[i] for n tensors x, leaves or not; touches no gr_grad. */
+/* dx[i] = dy/dx[i] for n tensors x, leaves or not; touches no gr_grad. A compound literal needs parentheses around it:
+ * gr_grads(y, ((gr_tensor *[]){ a, b }), 2, d). */
 #define gr_grads(...) GR_OPT4(gr_grads_with, gr_grads_opts, __VA_ARGS__)
 GR_API bool gr_grads_with(gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx, gr_grads_opts o);
 

@@ -42,7 +42,7 @@ bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_t
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr)
 {
     size_t head = sizeof(gr_tensor) + 2 * (size_t)ndim * sizeof(int64_t);
-    size_t inputs = (size_t)nin * (sizeof(gr_tensor *) + sizeof(uint32_t));
+    size_t inputs = (size_t)nin * sizeof(gr_tensor *) + (size_t)(nin ? nin + 1 : 0) * sizeof(uint32_t);
     inputs = (inputs + 7) & ~(size_t)7;
     gr_tensor *t = gr__arena_alloc(s, head + inputs + attr);
     if (!t) return NULL;

@@ -23,7 +23,6 @@ enum {
     GR_T_RETAIN = 4,       /* wants .grad though it is no leaf */
     GR_T_HAS_GRAD = 8,     /* .grad holds a gradient (and not just memory for one) */
     GR_T_SWEPT = 16,       /* a sweep without retain_graph went through */
-    GR_T_TARGET = 32,      /* during gr_grads: one of its x */
     GR_T_NO_GRAD = 64,     /* made while recording was off: says why there is no path */
     GR_T_NONDIFF = 128,    /* made by an operation without derivative */
     GR_T_DETACHED = 256,
@@ -38,7 +37,7 @@ struct gr_tensor {
     gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
     const gr_op *op;
     gr_tensor **in;
-    uint32_t *in_version; /* of each input when this was recorded */
+    uint32_t *in_version; /* of each input, and of its own memory, when this was recorded */
     const void *attr;
     gr_tensor *grad;
     const char *name;

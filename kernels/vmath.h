@@ -83,7 +83,7 @@ INLINE float v32_exp(float x)
     float q = FMA32(FMA32(FMA32(FMA32(0x1.6caf06p-10f, r, 0x1.120c3cp-7f), r, 0x1.555568p-5f), r, 0x1.5554dcp-3f), r, 0.5f);
     float p = 1 + (r + FMA32(q * r, r, lost));
     int32_t n = v32_bits(t) - v32_bits(MAGIC32), half = n >> 1; /* 2^n in two factors: neither overflows, */
-    return p * v32_of_bits((half + 127) << 23) * v32_of_bits((n - half + 127) << 23); /* a denormal is rounded once */
+    return p * v32_of_bits((int32_t)((uint32_t)(half + 127) << 23)) * v32_of_bits((int32_t)((uint32_t)(n - half + 127) << 23)); /* a denormal is rounded once */
 }
 /* 2^n e^r - 1 for n <= 24; beyond that the 1 is lost in rounding anyway */
 INLINE float v32_expm1(float x)
@@ -91,8 +91,8 @@ INLINE float v32_expm1(float x)
     int32_t n;
     float r = v32_reduce(v32_clip(x, -18, 89), &n), p = v32_poly(r);
     int32_t half = n >> 1;
-    float s = v32_of_bits((n + 127) << 23), near = FMA32(s, p, s - 1);
-    float far = (1 + p) * v32_of_bits((half + 127) << 23) * v32_of_bits((n - half + 127) << 23);
+    float s = v32_of_bits((int32_t)((uint32_t)(n + 127) << 23)), near = FMA32(s, p, s - 1);
+    float far = (1 + p) * v32_of_bits((int32_t)((uint32_t)(half + 127) << 23)) * v32_of_bits((int32_t)((uint32_t)(n - half + 127) << 23));
     near = n > 24 ? far : near;
     return x == 0 ? x : near;
 }
@@ -100,7 +100,7 @@ INLINE float v32_tanh(float x)
 {
     int32_t sign = v32_bits(x) & INT32_MIN, n;
     float a = v32_of_bits(v32_bits(x) ^ sign), r = v32_reduce(2 * (a > 10 ? 10 : a), &n);
-    float s = v32_of_bits((n + 127) << 23), m = FMA32(s, v32_poly(r), s - 1), y = m / (m + 2);
+    float s = v32_of_bits((int32_t)((uint32_t)(n + 127) << 23)), m = FMA32(s, v32_poly(r), s - 1), y = m / (m + 2);
     return v32_of_bits(v32_bits(y) | sign);
 }
 INLINE float v32_logistic(float x)
@@ -111,7 +111,7 @@ INLINE float v32_logistic(float x)
 /* log of x in (0, inf), not denormal */
 INLINE float v32_log_core(float x)
 {
-    int32_t i = v32_bits(x) - 0x3f3504f3, e = i >> 23; /* sqrt(1/2) as bits: the mantissa goes to [sqrt 1/2, sqrt 2) */
+    int32_t i = (int32_t)((uint32_t)v32_bits(x) - 0x3f3504f3u), e = i >> 23; /* sqrt(1/2) as bits: the mantissa goes to [sqrt 1/2, sqrt 2) */
     float f = v32_of_bits((i & 0x007fffff) + 0x3f3504f3) - 1, k = (float)e;
     float p = -0x1.45712ap-4f;
     p = FMA32(p, f, 0x1.02dfb2p-3f);
@@ -208,7 +208,7 @@ INLINE double v64_logistic(double x)
 /* log(1 + f) = f - f^2/2 + s (f^2/2 + R), s = f / (2 + f): the part that is rounded last is the largest */
 INLINE double v64_log_core(double x)
 {
-    int64_t i = v64_bits(x) - 0x3fe6a09e667f3bcd;
+    int64_t i = (int64_t)((uint64_t)v64_bits(x) - 0x3fe6a09e667f3bcdu);
     int32_t e = (int32_t)(i >> 32) >> 20;
     double f = v64_of_bits((i & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd) - 1, k = (double)e;
     double s = f / (2 + f), z = s * s, r = 0x1.2b5949addbbbap-3, h = 0.5 * f * f;

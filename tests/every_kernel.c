@@ -183,6 +183,8 @@ static double worst_error(const gr_kernel_table *t, int kernel, int type, long d
 }
 static bool functions_are_accurate(const gr_kernel_table *t)
 {
+    volatile long double one = 1;
+    if (one + 0x1p-60L == one) return true; /* valgrind computes long double in 64 bits: no reference there */
     static const struct {
         const char *name;
         int kernel;
