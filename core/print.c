@@ -6,14 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* A buffer that counts what it cannot hold, like snprintf. */
-typedef struct text {
-    char *out;
-    size_t size, at;
-} text;
-
-static void put(text *x, const char *fmt, ...) GR_PRINTF(2, 3);
-static void put(text *x, const char *fmt, ...)
+void gr__put(gr_text *x, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -23,29 +16,29 @@ static void put(text *x, const char *fmt, ...)
     if (n > 0) x->at += (size_t)n;
 }
 
-static int clip(const text *x) { return (int)(x->at < x->size ? x->at : x->size ? x->size - 1 : 0); }
+static int clip(const gr_text *x) { return (int)(x->at < x->size ? x->at : x->size ? x->size - 1 : 0); }
 
 int gr__format_dims(char *out, size_t size, int n, const int64_t *dim)
 {
-    text x = { out, size, 0 };
-    put(&x, "[");
-    for (int i = 0; i < n && i < GR_MAX_RANK; i++) put(&x, "%s%lld", i ? ", " : "", (long long)dim[i]);
-    put(&x, "]");
+    gr_text x = { out, size, 0 };
+    gr__put(&x, "[");
+    for (int i = 0; i < n && i < GR_MAX_RANK; i++) gr__put(&x, "%s%lld", i ? ", " : "", (long long)dim[i]);
+    gr__put(&x, "]");
     return clip(&x);
 }
 
 int gr__format_tensor_ref(char *out, size_t size, const gr_tensor *t)
 {
-    text x = { out, size, 0 };
+    gr_text x = { out, size, 0 };
     if (!t) {
-        put(&x, "NULL");
+        gr__put(&x, "NULL");
         return clip(&x);
     }
-    if (t->name) put(&x, "\"%.60s\" ", t->name);
-    if (t->dtype != GR_F32 && t->dtype != GR_F64) put(&x, "%s ", gr_dtype_name((gr_type)t->dtype));
+    if (t->name) gr__put(&x, "\"%.60s\" ", t->name);
+    if (t->dtype != GR_F32 && t->dtype != GR_F64) gr__put(&x, "%s ", gr_dtype_name((gr_type)t->dtype));
     char dims[200];
     gr__format_dims(dims, sizeof dims, t->ndim, t->dims);
-    put(&x, "%s", dims);
+    gr__put(&x, "%s", dims);
     return clip(&x);
 }
 
@@ -78,7 +71,7 @@ static int number(const layout *l, char *out, size_t size, double v)
 }
 
 /* Visits what will be printed: first to measure it, then to print it. */
-static void walk(layout *l, text *x, int d, int64_t *index)
+static void walk(layout *l, gr_text *x, int d, int64_t *index)
 {
     const gr_tensor *t = l->t;
     char one[64];
@@ -92,51 +85,51 @@ static void walk(layout *l, text *x, int d, int64_t *index)
             return;
         }
         int n = number(l, one, sizeof one, v);
-        if (x) put(x, "%*s", l->width, one);
+        if (x) gr__put(x, "%*s", l->width, one);
         else if (n > l->width) l->width = n;
         return;
     }
     int64_t n = t->dims[d];
     bool cut = t->numel > SUMMARY && n > 2 * EDGE;
-    if (x) put(x, "[");
+    if (x) gr__put(x, "[");
     for (int64_t i = 0; i < n; i++) {
         if (cut && i == EDGE) {
             i = n - EDGE;
-            if (x && d == t->ndim - 1) put(x, ", ...");
-            else if (x) put(x, ",\n%*s...", d + 1, "");
+            if (x && d == t->ndim - 1) gr__put(x, ", ...");
+            else if (x) gr__put(x, ",\n%*s...", d + 1, "");
         }
-        if (x && i && d == t->ndim - 1) put(x, ", ");
-        else if (x && i) put(x, ",%.*s%*s", t->ndim - 1 - d > 1 ? 2 : 1, "\n\n", d + 1, "");
+        if (x && i && d == t->ndim - 1) gr__put(x, ", ");
+        else if (x && i) gr__put(x, ",%.*s%*s", t->ndim - 1 - d > 1 ? 2 : 1, "\n\n", d + 1, "");
         index[d] = i;
         walk(l, x, d + 1, index);
     }
-    if (x) put(x, "]");
+    if (x) gr__put(x, "]");
 }
 
 int gr_format(const gr_tensor *t, char *out, size_t size)
 {
-    text x = { out, size, 0 };
+    gr_text x = { out, size, 0 };
     if (size) out[0] = '\0';
     if (!t || t->ctx->code != GR_OK) {
-        put(&x, "(no tensor)");
+        gr__put(&x, "(no tensor)");
         return (int)x.at;
     }
     int64_t index[GR_MAX_RANK] = { 0 };
     layout l = { .t = t, .whole = true, .measure = true, .smallest = INFINITY };
     char dims[200];
     gr__format_dims(dims, sizeof dims, t->ndim, t->dims);
-    if (t->name) put(&x, "%s ", t->name);
-    put(&x, "%s %s", dims, gr_dtype_name((gr_type)t->dtype));
-    if (t->op) put(&x, " = %s", t->op->name);
-    else if (t->flags & GR_T_REQUIRES_GRAD) put(&x, " requires_grad");
-    put(&x, "\n");
+    if (t->name) gr__put(&x, "%s ", t->name);
+    gr__put(&x, "%s %s", dims, gr_dtype_name((gr_type)t->dtype));
+    if (t->op) gr__put(&x, " = %s", t->op->name);
+    else if (t->flags & GR_T_REQUIRES_GRAD) gr__put(&x, " requires_grad");
+    gr__put(&x, "\n");
     walk(&l, NULL, 0, index);
     l.measure = false;
     l.scientific = l.largest >= 1e8 || (l.largest > 0 && (l.largest < 1e-3 || (!l.whole && l.smallest < 1e-4 && l.largest / l.smallest > 1e5)));
     if (l.largest >= 1e8) l.whole = false;
     walk(&l, NULL, 0, index);
     walk(&l, &x, 0, index);
-    put(&x, "\n");
+    gr__put(&x, "\n");
     return (int)x.at;
 }
 

@@ -142,6 +142,11 @@ bool gr__is_contiguous(int ndim, const int64_t *dim, const int64_t *stride);
 gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t); /* a leaf with the same memory */
 
 /* print.c */
+typedef struct gr_text { /* a buffer that counts what it cannot hold, like snprintf */
+    char *out;
+    size_t size, at;
+} gr_text;
+void gr__put(gr_text *x, const char *fmt, ...) GR_PRINTF(2, 3);
 int gr__format_dims(char *out, size_t size, int n, const int64_t *dim); /* "[2, 3]" */
 int gr__format_tensor_ref(char *out, size_t size, const gr_tensor *t);  /* "w [2, 3]", "i64 [2]" */
 

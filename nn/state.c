@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: MIT */
 #include "nn/module.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 /* ---- lists -----------------------------------------------------------------------------------------------------*/
@@ -224,26 +223,14 @@ void gr_unfreeze(gr_module *m)
 }
 
 /* ---- summary ---------------------------------------------------------------------------------------------------*/
-typedef struct text {
-    char *out;
-    size_t size, at;
+typedef struct summary {
+    gr_text text;
     int64_t parameters, trained, bytes;
-} text;
-
-static void put(text *x, const char *fmt, ...) GR_PRINTF(2, 3);
-static void put(text *x, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    bool room = x->at < x->size;
-    int n = vsnprintf(room ? x->out + x->at : NULL, room ? x->size - x->at : 0, fmt, args);
-    va_end(args);
-    if (n > 0) x->at += (size_t)n;
-}
+} summary;
 
 static bool summary_visit(gr__walk *w, gr_module *m, int level)
 {
-    text *x = w->user;
+    summary *x = w->user;
     char words[128] = "", name[512], output[200] = "-";
     if (m->layer->describe) m->layer->describe(m, words, sizeof words);
     size_t path = strlen(w->path);
@@ -260,20 +247,20 @@ static bool summary_visit(gr__walk *w, gr_module *m, int level)
     if (m->ran) gr__format_dims(output, sizeof output, m->output.n, m->output.v);
     snprintf(name, sizeof name, "%*s%.*s%s%s%s%s", 2 * level, "", path ? (int)path - 1 : 0, w->path, path ? " " : "", m->layer->name,
              words[0] ? " " : "", words);
-    put(x, "%-40s %-16s %12lld\n", name, output, (long long)own);
+    gr__put(&x->text, "%-40s %-16s %12lld\n", name, output, (long long)own);
     return true;
 }
 
 int gr_module_summary(gr_module *m, char *out, size_t size)
 {
-    text x = { .out = out, .size = size };
+    summary x = { .text = { .out = out, .size = size } };
     if (size) out[0] = '\0';
     if (!m) {
-        put(&x, "(no module)\n");
-        return (int)x.at;
+        gr__put(&x.text, "(no module)\n");
+        return (int)x.text.at;
     }
-    put(&x, "%-40s %-16s %12s\n", "module", "output", "parameters");
+    gr__put(&x.text, "%-40s %-16s %12s\n", "module", "output", "parameters");
     gr__module_walk(&(gr__walk){ .visit = summary_visit, .user = &x }, m);
-    put(&x, "%lld parameters, %lld of them trained, %lld bytes\n", (long long)x.parameters, (long long)x.trained, (long long)x.bytes);
-    return (int)x.at;
+    gr__put(&x.text, "%lld parameters, %lld of them trained, %lld bytes\n", (long long)x.parameters, (long long)x.trained, (long long)x.bytes);
+    return (int)x.text.at;
 }

@@ -8,10 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef GRADUS_VERSION
-#define GRADUS_VERSION "0.1.0"
-#endif
-
 static const char help[] =
     "gradus: see what backpropagation does\n"
     "\n"
