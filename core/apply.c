@@ -13,38 +13,39 @@ bool gr_elementwise_shape(gr_call *k)
         if (b->dtype != a->dtype)
             return gr_reject(k, GR_EDTYPE, "convert one with gr_astype", "the dtypes %s and %s differ",
                              gr_dtype_name((gr_type)a->dtype), gr_dtype_name((gr_type)b->dtype));
-        if (b->ndim != a->ndim || memcmp(b->dims, a->dims, (size_t)a->ndim * sizeof *a->dims) != 0)
+        if (!gr__same_shape(a, b))
             return gr_reject(k, GR_ESHAPE, "use gr_broadcast_to first", "the shapes differ");
     }
     k->dtype = (gr_type)a->dtype;
     k->ndim = a->ndim;
-    memcpy(k->dim, a->dims, (size_t)a->ndim * sizeof *a->dims);
+    for (int d = 0; d < a->ndim; d++) k->dim[d] = a->dims[d];
     return true;
+}
+
+/* Why a call must not proceed, as an error unless one stands. */
+static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
+{
+    gr_ctx *c = NULL;
+    for (int i = 0; i < n && !c; i++)
+        if (in[i]) c = in[i]->ctx;
+    for (int i = 0; i < n; i++) {
+        if (!in[i]) gr_fail(c, GR_EVALUE, "%s: input %d is NULL. Fix: pass a tensor", op->name, i);
+        else if (in[i]->ctx != c)
+            gr_fail(c, GR_EVALUE, "%s: inputs 0 and %d belong to different contexts. Fix: make both in one context", op->name, i);
+        else if (!in[i]->data) gr__released_error(in[i]);
+    }
+    if (n == 0 || (op->arity >= 0 && n != op->arity))
+        gr_fail(c, GR_EVALUE, "%s: got %d inputs, takes %d. Fix: call the public function of the operation", op->name, n, op->arity);
+    return NULL;
 }
 
 /* The context of a call, or NULL when it must not proceed. */
 static gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n)
 {
-    gr_ctx *c = NULL;
-    for (int i = 0; i < n && !c; i++)
-        if (in[i]) c = in[i]->ctx;
-    if (!c || c->code != GR_OK) return NULL;
-    for (int i = 0; i < n; i++) {
-        if (in[i] && !in[i]->data && !gr__released_error(in[i])) return NULL;
-        if (!in[i]) {
-            gr_fail(c, GR_EVALUE, "%s: input %d is NULL. Fix: pass a tensor", op->name, i);
-            return NULL;
-        }
-        if (in[i]->ctx != c) {
-            gr_fail(c, GR_EVALUE, "%s: inputs 0 and %d belong to different contexts. Fix: make both in one context", op->name, i);
-            return NULL;
-        }
-    }
-    if (n == 0 || (op->arity >= 0 && n != op->arity)) {
-        gr_fail(c, GR_EVALUE, "%s: got %d inputs, takes %d. Fix: call the public function of the operation", op->name, n, op->arity);
-        return NULL;
-    }
-    return c;
+    gr_ctx *c = n > 0 && in[0] ? in[0]->ctx : NULL;
+    bool fine = c && c->code == GR_OK && (op->arity == n || op->arity < 0);
+    for (int i = 0; i < n && fine; i++) fine = in[i] && in[i]->ctx == c && in[i]->data;
+    return fine ? c : refuse(op, in, n);
 }
 
 static void remember(gr_tensor *y, const gr_call *k)

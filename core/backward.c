@@ -54,6 +54,7 @@ typedef struct sweep {
     list order, stack, cot, saved;
     bool functional, create_graph, retain_graph;
     gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
+    gr_tensor *spare[GR_MAX_RANK + 1]; /* nodes of that scope to use again */
     gr_tensor *const *x; /* gr_grads: the targets, and their results */
     int n;
     gr_tensor **dx;
@@ -122,14 +123,13 @@ static void mark_needed(sweep *w, bool *needed, bool *target)
 /* A node of the sweep's own for g, so that releasing one never touches another. */
 static gr_tensor *own(sweep *w, gr_tensor *g, bool fresh)
 {
-    if (!w->scope || fresh) return g;
-    return gr__clone_into(w->scope, g);
+    bool alias = !g->block && g->owner != g; /* of a value inside another node */
+    return w->scope && (!fresh || alias) ? gr__clone_into(w->scope, g) : g;
 }
 
 static bool acceptable(sweep *w, const gr_tensor *y, const gr_tensor *in, const gr_tensor *g, int slot)
 {
-    if (g->ndim == in->ndim && memcmp(g->dims, in->dims, (size_t)g->ndim * sizeof *g->dims) == 0 && g->dtype == in->dtype)
-        return true;
+    if (gr__same_shape(g, in) && g->dtype == in->dtype) return true;
     char a[256], b[256];
     gr__format_tensor_ref(a, sizeof a, g);
     gr__format_tensor_ref(b, sizeof b, in);
@@ -160,7 +160,10 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 {
     if (!*cot) return (*cot = own(w, g, fresh)) != NULL;
     if (!w->scope) return (*cot = (gr_add)(*cot, g)) != NULL;
-    if (alone(*cot)) {
+    if (g->numel == 1 && alone(*cot)) {
+        if (g->dtype == GR_F32) *(float *)(void *)(*cot)->data += *(float *)(void *)g->data;
+        else *(double *)(void *)(*cot)->data += *(double *)(void *)g->data;
+    } else if (alone(*cot)) {
         size_t size = gr__type_size((gr_type)g->dtype);
         gr__strided(2, (const gr_tensor *[]){ *cot, g }, add_run, &size);
     } else {
@@ -168,7 +171,7 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
         gr__release(*cot);
         if (!(*cot = sum)) return false;
     }
-    if (fresh) gr__release(g);
+    if (fresh) gr__recycle(w->scope, g);
     return true;
 }
 
@@ -307,11 +310,10 @@ static bool run(sweep *w, const bool *needed, const bool *target)
         if (ob && ob->visit) ob->visit(ob->user, t, g);
         if (target[k]) deliver(w, t, g);
         if (!w->functional && (!t->op || (t->flags & GR_T_RETAIN)) && !accumulate(t, g)) return false;
-        if (!t->op) continue;
-        if (already_swept(w, t) || !unchanged(w, t)) return false;
-        bool fast = t->op->backward && !w->create_graph && t->nin <= 8;
-        if (!(fast ? fused(w, t, g) : composed(w, t, g, needed))) return false;
-        if (w->scope && !target[k]) gr__release(g);
+        if (t->op && (already_swept(w, t) || !unchanged(w, t))) return false;
+        bool fast = t->op && t->op->backward && !w->create_graph && t->nin <= 8;
+        if (t->op && !(fast ? fused(w, t, g) : composed(w, t, g, needed))) return false;
+        if (w->scope && !target[k]) gr__recycle(w->scope, g);
     }
     return true;
 }
@@ -338,7 +340,7 @@ static bool check_root(sweep *w, gr_tensor *g)
     }
     if (!g) return true;
     gr__format_tensor_ref(other, sizeof other, g);
-    if (g->ndim != y->ndim || memcmp(g->dims, y->dims, (size_t)y->ndim * sizeof *y->dims) != 0) {
+    if (!gr__same_shape(g, y)) {
         gr_fail(w->c, GR_ESHAPE, "%s(%s): .grad is %s. Fix: it must have the shape of the root", w->who, text, other);
         return false;
     }
@@ -364,6 +366,7 @@ static bool go(sweep *w, gr_tensor *g)
 {
     gr_ctx *c = w->c;
     if (!w->create_graph && !(w->scope = gr_scope_begin(c))) return false;
+    if (w->scope) w->scope->spare = w->spare;
     if (!w->create_graph) c->no_grad++;
     w->order.c = w->stack.c = w->cot.c = w->saved.c = c;
     gr_block *flags = NULL;

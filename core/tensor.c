@@ -44,8 +44,13 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
     size_t head = sizeof(gr_tensor) + 2 * (size_t)ndim * sizeof(int64_t);
     size_t inputs = (size_t)nin * sizeof(gr_tensor *) + (size_t)(nin ? nin + 1 : 0) * sizeof(uint32_t);
     inputs = (inputs + 7) & ~(size_t)7;
-    gr_tensor *t = gr__arena_alloc(s, head + inputs + attr);
-    if (!t) return NULL;
+    gr_tensor *t;
+    if (s->spare && nin == 0 && !attr && s->spare[ndim]) {
+        t = s->spare[ndim];
+        s->spare[ndim] = t->next;
+    } else if (!(t = gr__arena_alloc(s, head + inputs + attr))) {
+        return NULL;
+    }
     *t = (gr_tensor){ .ctx = c, .owner = t, .dtype = (uint8_t)type, .ndim = (uint8_t)ndim, .nin = nin, .scope = s->depth };
     t->in = (gr_tensor **)(void *)((char *)t + head);
     t->in_version = (uint32_t *)(void *)(t->in + nin);
@@ -116,6 +121,16 @@ void gr__release(gr_tensor *t)
     gr__block_unref(t->ctx, t->block);
     t->block = NULL;
     t->data = NULL;
+}
+
+void gr__recycle(gr_scope *s, gr_tensor *t)
+{
+    if (t->block || t->nin || t->owner != t || !s->spare || t->scope != s->depth) {
+        gr__release(t);
+        return;
+    }
+    t->next = s->spare[t->ndim];
+    s->spare[t->ndim] = t;
 }
 
 gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t)

@@ -58,6 +58,13 @@ struct gr_tensor {
     int64_t dims[];       /* ndim sizes, then ndim strides */
 };
 
+static inline bool gr__same_shape(const gr_tensor *a, const gr_tensor *b)
+{
+    if (a->ndim != b->ndim) return false;
+    for (int i = 0; i < a->ndim; i++)
+        if (a->dims[i] != b->dims[i]) return false;
+    return true;
+}
 static inline int64_t *gr__stride(const gr_tensor *t) { return (int64_t *)t->dims + t->ndim; }
 static inline uint32_t *gr__version(const gr_tensor *t)
 {
@@ -77,6 +84,7 @@ struct gr_scope {
     gr_chunk *chunks;     /* the newest first: that one is being filled */
     char *at, *end;
     gr_tensor *held;      /* tensors with a block */
+    gr_tensor **spare;    /* NULL, or used nodes to use again, one list for each rank: a sweep's */
     gr_block *kept_block;
     gr_tensor **kept;     /* pairs (old, clone) that gr_keep made, in kept_block */
     size_t num_kept, cap_kept;
@@ -137,6 +145,7 @@ bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_t
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr);
 bool gr__give_memory(gr_scope *s, gr_tensor *t); /* contiguous, values not set */
 void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset, const int64_t *stride);
+void gr__recycle(gr_scope *s, gr_tensor *t); /* nobody uses t any more: its block, or else its node, may be used again */
 void gr__release(gr_tensor *t); /* gives its block back before the scope ends; t must not be used again */
 bool gr__is_contiguous(int ndim, const int64_t *dim, const int64_t *stride);
 gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t); /* a leaf with the same memory */

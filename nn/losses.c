@@ -19,11 +19,6 @@ gr_tensor *gr__reduce_loss(const char *who, gr_tensor *y, gr_reduction reduction
     return NULL;
 }
 
-static bool same_shape(const gr_tensor *a, const gr_tensor *b)
-{
-    return a->ndim == b->ndim && memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0;
-}
-
 /* The shape that a and b broadcast to; false when they do not. */
 static bool broadcast(const gr_tensor *a, const gr_tensor *b, gr_dims *s)
 {
@@ -48,7 +43,7 @@ bool gr__loss_shapes(const char *who, gr_tensor *p, gr_tensor *t, bool allow_bro
         gr_fail(any->ctx, GR_EVALUE, "%s(%s, %s): the %s is NULL. Fix: pass a tensor", who, a, b, p ? "target" : "prediction");
         return false;
     }
-    if (allow_broadcast || same_shape(p, t)) return true;
+    if (allow_broadcast || gr__same_shape(p, t)) return true;
     if (!broadcast(p, t, &s)) {
         gr_fail(p->ctx, GR_ESHAPE, "%s(%s, %s): the shapes of prediction and target differ. Fix: give one target for each prediction", who, a, b);
         return false;

@@ -7,11 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool same_shape(const gr_tensor *a, const gr_tensor *b)
-{
-    return a->ndim == b->ndim && memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0;
-}
-
 static bool both_ready(const char *who, const gr_tensor *x, const gr_tensor *t)
 {
     if (x && t) return gr__ready(x) && gr__ready(t);
@@ -40,7 +35,7 @@ double gr_accuracy(gr_tensor *x, gr_tensor *t)
     GR_SCOPE(x->ctx);
     GR_NO_GRAD(x->ctx);
     gr_tensor *p = classes_of(x), *truth = classes_of(t);
-    if (p && truth && !same_shape(p, truth))
+    if (p && truth && !gr__same_shape(p, truth))
         refuse("gr_accuracy", x, t, "the predicted classes and the target differ in shape. Fix: give logits [n, classes] and i64 targets [n]");
     gr_tensor *right = gr_failed(x->ctx) ? NULL : gr_mean(gr_astype(gr_eq(p, truth), GR_F64), .keepdim = false);
     return right ? gr_item(right) : (double)NAN;
@@ -49,7 +44,7 @@ double gr_accuracy(gr_tensor *x, gr_tensor *t)
 double gr_binary_accuracy_with(gr_tensor *p, gr_tensor *t, gr_binary_opts o)
 {
     if (!both_ready("gr_binary_accuracy", p, t)) return (double)NAN;
-    if (!same_shape(p, t)) {
+    if (!gr__same_shape(p, t)) {
         refuse("gr_binary_accuracy", p, t, "the shapes differ. Fix: gr_reshape one to the shape of the other");
         return (double)NAN;
     }
@@ -82,7 +77,7 @@ gr_tensor *gr_confusion_matrix(gr_tensor *x, gr_tensor *t, int64_t classes)
     GR_NO_GRAD(x->ctx);
     gr_tensor *p = classes_of(x), *truth = classes_of(t);
     if (!p || !truth) return NULL;
-    if (!same_shape(p, truth))
+    if (!gr__same_shape(p, truth))
         return refuse("gr_confusion_matrix", x, t, "the predicted classes and the target differ in shape. Fix: give logits [n, classes] or i64 [n], and i64 targets [n]");
     if (!in_range("prediction", p, classes) || !in_range("target", truth, classes)) return NULL;
     int64_t *count = gr_data(m);

@@ -111,7 +111,7 @@ static bool fits(gr_module *m, const gr_params *own, const gr_params *from, int 
     }
     const gr_tensor *a = own->tensors[i], *b = from->tensors[at];
     if (!gr__ready(b)) return false;
-    if (a->ndim == b->ndim && memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof *a->dims) == 0) return true;
+    if (gr__same_shape(a, b)) return true;
     char one[256], two[256];
     gr__format_dims(one, sizeof one, b->ndim, b->dims);
     gr__format_dims(two, sizeof two, a->ndim, a->dims);

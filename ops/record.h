@@ -24,13 +24,6 @@ bool gr__broadcast_shape(const gr_op *op, gr_tensor *const *in, int n, gr_dims *
 /* dim, or dim + ndim when negative; -1 with an error naming op and tensor when out of range */
 int gr__dim(const char *op, const gr_tensor *x, int64_t dim);
 static inline gr_dims gr__dims_of_tensor(const gr_tensor *t) { return gr_dims_of(t->dims, t->ndim); }
-static inline bool gr__same_shape(const gr_tensor *a, const gr_tensor *b)
-{
-    if (a->ndim != b->ndim) return false;
-    for (int i = 0; i < a->ndim; i++)
-        if (a->dims[i] != b->dims[i]) return false;
-    return true;
-}
 static inline gr_tensor *gr__apply1(const gr_op *op, gr_tensor *x, const void *attr) { return gr_apply(op, &x, 1, attr); }
 
 /* dx = 0, connected to x and dy: for operations that are constant in pieces. */
