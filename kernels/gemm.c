@@ -27,7 +27,7 @@
 #endif
 #define KC 384        /* an NR x KC panel of b stays in the first-level cache beside one of a */
 #define MC (MR * 16)  /* MC x KC of a in the second */
-#define DIRECT 32768  /* elements of b up to which nothing is packed */
+#define DIRECT 131072 /* elements of b up to which its rows are read in place: 512 KiB of f32 */
 
 #define UNROLL _Pragma("GCC unroll 16")
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -146,11 +146,11 @@ static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a_, const in
         for (int64_t i = 0; i < m; i++) memset(c + i * cs, 0, (size_t)n * sizeof(T));
         return;
     }
-    if (as[1] == 1 && bs[0] == 1 && k >= 2 * W && (n <= 12 || m <= 2)) {
+    if (as[1] == 1 && bs[0] == 1 && k >= 2 * W && (n <= 2 || m <= 2)) {
         N(S, dots)(m, n, k, a, as[0], b, bs[1], c, cs);
         return;
     }
-    if (bs[1] == 1 && k <= KC && n * k <= DIRECT) {
+    if (bs[1] == 1 && n * k <= DIRECT) {
         N(S, direct)(m, n, k, a, as, b, bs[0], c, cs, scratch);
         return;
     }
