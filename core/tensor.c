@@ -51,7 +51,13 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
     } else if (!(t = gr__arena_alloc(s, head + inputs + attr))) {
         return NULL;
     }
-    *t = (gr_tensor){ .ctx = c, .owner = t, .dtype = (uint8_t)type, .ndim = (uint8_t)ndim, .nin = nin, .scope = s->depth };
+    /* field by field: clearing it as a whole becomes a slow string instruction */
+    t->ctx = c, t->owner = t;
+    t->data = NULL, t->block = NULL, t->op = NULL, t->attr = NULL, t->grad = NULL, t->name = NULL, t->next = NULL;
+    t->value.i64 = 0;
+    t->version = t->mark = t->order = 0;
+    t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
+    t->nin = nin, t->scope = s->depth;
     t->in = (gr_tensor **)(void *)((char *)t + head);
     t->in_version = (uint32_t *)(void *)(t->in + nin);
     if (attr) t->attr = (char *)t + head + inputs;
