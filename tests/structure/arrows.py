@@ -17,7 +17,7 @@ EXCEPTIONS = {("core/backward.c", "ops/ops.h")}
 
 LIBC = set("""assert ctype errno fenv float inttypes limits locale math setjmp signal stdalign stdarg stdatomic stdbool
 stddef stdint stdio stdlib stdnoreturn string threads time tgmath
-dirent fcntl poll pthread sched strings sys/ioctl sys/mman sys/resource sys/stat sys/time sys/types sys/wait termios unistd
+dirent dlfcn fcntl poll pthread sched strings sys/ioctl sys/mman sys/resource sys/stat sys/time sys/types sys/wait termios unistd
 """.split())
 MACHINE = {"kernels": {"immintrin.h", "arm_neon.h"}, "core": {"sanitizer/asan_interface.h"}}
 

@@ -1,0 +1,161 @@
+"""Runs gradus-bench beside PyTorch and prints one table: ours, the peer's, and the ratio.
+
+  compare.py [--rounds N] [--slice SECONDS] [--wall] [--memory] BUILD-FOLDER [CASE or PATTERN...]
+
+All sides stay alive and are asked in turn for one timed slice: O P Q R R Q P O, where O is ours, P the peer as it comes, Q and
+R the peer told which instructions to use (PEERS). A round gives one ratio; the table has their median and quartiles over all
+rounds: none is dropped. Of P, Q and R that with the least median time counts. Times are those of the processor that the process used (both sides have one thread), which other
+programs on the machine disturb less; --wall takes those of the clock.
+SPDX-License-Identifier: MIT"""
+import argparse
+import fnmatch
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+# Left to itself PyTorch may stay with AVX2, and its OpenBLAS with SSE3 on a processor that is younger than it.
+PEERS = {"as it comes": {},
+         "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"},
+         "AVX-512": {"ATEN_CPU_CAPABILITY": "avx512", "OPENBLAS_CORETYPE": "SkylakeX"}}
+UNITS = [(1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1, "s")]
+
+
+class Side:
+    """A child that answers "NAME SECONDS" with the time of one unit; None where it does not have the case."""
+
+    def __init__(self, command, **env):
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                      env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | env)
+
+    def slice(self, name, span, clock):
+        print(name, span, file=self.child.stdin, flush=True)
+        answer = self.child.stdout.readline().split()
+        if not answer:
+            sys.exit(f"{self.child.args[0]} ended at {name}")
+        return None if answer == ["none"] else float(answer[clock])
+
+    def memory(self):
+        print("memory 0", file=self.child.stdin, flush=True)
+        return int(self.child.stdout.readline())
+
+    def close(self):
+        self.child.stdin.close()
+        self.child.wait()
+
+
+def python_with_torch():
+    for python in (sys.executable, "/usr/bin/python3", "python3"):
+        try:
+            probe = subprocess.run([python, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
+        except OSError:
+            continue
+        if probe.returncode == 0:
+            return python, probe.stdout.strip()
+    return None, None
+
+
+def instruction_sets():
+    return pathlib.Path("/proc/cpuinfo").read_text().split("\nflags", 1)[-1].split("\n", 1)[0].split()
+
+
+def machine():
+    info = dict(line.split(":", 1) for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    info = {key.strip(): value.strip() for key, value in info.items()}
+    sets = [s for s in ("avx2", "fma", "avx512f") if s in instruction_sets()]
+    load = pathlib.Path("/proc/loadavg").read_text().split()[0]
+    return (f"{info.get('model name', 'unknown processor')}, family {info.get('cpu family')} model {info.get('model')}, "
+            f"{os.cpu_count()} cores, {info.get('cache size')} cache, {' '.join(sets)}; load average {load}")
+
+
+def quartiles(x):
+    return statistics.quantiles(x, n=4, method="inclusive") if len(x) > 1 else x * 3
+
+
+def shown(seconds):
+    scale, unit = next(u for u in UNITS if seconds < 1000 * u[0] or u[1] == "s")
+    digits = max(0, 2 - len(str(int(seconds / scale))) + 1) if seconds >= scale else 3
+    return f"{seconds / scale:.{digits}f} {unit}"
+
+
+def compare(name, ours, peers, rounds, span, clock):
+    """Our times, and of the fastest peer its name, its times and the ratios: lists with an entry for each round."""
+    named = [(words, p) for words, p in peers if p.slice(name, span, clock) is not None]
+    peers = [p for _, p in named]
+    ours.slice(name, span, clock)
+    mine, theirs = [], [[] for _ in peers]
+    for _ in range(rounds):
+        there = [side.slice(name, span, clock) for side in [ours, *peers]]
+        back = [side.slice(name, span, clock) for side in [*reversed(peers), ours]]
+        times = [(x + y) / 2 for x, y in zip(there, reversed(back))]
+        mine.append(times[0])
+        for column, t in zip(theirs, times[1:]):
+            column.append(t)
+    if not peers:
+        return mine, "", None, None
+    best, words = min(zip(theirs, (words for words, _ in named)), key=lambda x: statistics.median(x[0]))
+    return mine, words, best, [t / m for t, m in zip(best, mine)]
+
+
+def memory_table(bench, script, cases):
+    """Peak of a process of its own for each training step; the peer's has run for a second."""
+    print("\n| case | ours | peer, peak of the process |\n|---|---|---|")
+    for name, unit, _ in cases:
+        if unit != "step":
+            continue
+        ours = subprocess.run([bench, "memory", name], capture_output=True, text=True, check=True).stdout.strip()
+        theirs = ""
+        if script:
+            side = Side(script)
+            side.slice(name, 0.5, 0)
+            theirs = f"{side.memory()} KiB"
+            side.close()
+        print(f"| {name} | {ours} | {theirs} |", flush=True)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rounds", type=int, default=11)
+    p.add_argument("--slice", type=float, default=0.05)
+    p.add_argument("--wall", action="store_true")
+    p.add_argument("--memory", action="store_true", help="also peak memory of each training step, and start-up")
+    p.add_argument("build", type=pathlib.Path)
+    p.add_argument("cases", nargs="*", default=["*"])
+    o = p.parse_args()
+    bench = o.build / "tests/bench/gradus-bench"
+    if not bench.exists():
+        sys.exit(f"{bench} is missing. Fix: ninja -C {o.build} bench")
+    listed = subprocess.run([bench, "list"], capture_output=True, text=True, check=True).stdout
+    cases = [line.split("\t") for line in listed.splitlines()]
+    cases = [c for c in cases if any(fnmatch.fnmatchcase(c[0], pattern) for pattern in o.cases)]
+
+    python, version = python_with_torch()
+    script = [python, HERE / "torch_side.py"] if python else None
+    ours = Side([bench, "serve"])
+    peers = [(words, Side(script, **env)) for words, env in PEERS.items()
+             if script and (words != "AVX-512" or "avx512f" in instruction_sets())]
+    print(f"Machine: {machine()}.")
+    print(f"Peer: {'PyTorch ' + version if python else 'none found'}; one thread; {o.rounds} rounds of "
+          f"{2 + 2 * len(peers)} slices of {o.slice} s of {'wall' if o.wall else 'processor'} time.\n")
+    print("| case | what | ours | peer | its settings | peer / ours | quartiles |\n|---|---|---|---|---|---|---|", flush=True)
+    for name, unit, words in cases:
+        mine, which, theirs, ratio = compare(name, ours, peers, o.rounds, o.slice, 0 if o.wall else 1)
+        per = "" if unit == "step" else f" / {unit}"
+        row = [name, words, shown(statistics.median(mine)) + per]
+        if theirs:
+            low, middle, high = quartiles(ratio)
+            row += [shown(statistics.median(theirs)) + per, which, f"**{middle:.2f}**", f"{low:.2f}-{high:.2f}"]
+        else:
+            row += ["", "", "", ""]
+        print("| " + " | ".join(row) + " |", flush=True)
+    for side in [ours, *(side for _, side in peers)]:
+        side.close()
+    if o.memory:
+        memory_table(bench, script, cases)
+        print("\nStart-up: " + subprocess.run([bench, "start"], capture_output=True, text=True, check=True).stdout.strip())
+
+
+if __name__ == "__main__":
+    main()
