@@ -50,14 +50,17 @@ static gr_tensor *reduce_rows(const char *who, gr_tensor *rows, gr_tensor *weigh
 static bool check(const char *who, const gr_tensor *x, const gr_class_loss_opts *o)
 {
     int64_t classes = x->ndim ? x->dims[x->ndim > 1] : 0;
+    bool one_each = !o->weight || (o->weight->ndim == 1 && o->weight->dims[0] == classes);
+    bool share = o->label_smoothing >= 0 && o->label_smoothing <= 1;
+    if (one_each && share) return true;
     char text[256], logits[256];
     gr__format_tensor_ref(text, sizeof text, o->weight);
     gr__format_tensor_ref(logits, sizeof logits, x);
-    if (o->weight && (o->weight->ndim != 1 || o->weight->dims[0] != classes))
+    if (!one_each)
         gr_fail(x->ctx, GR_ESHAPE, "%s(%s): the weight is %s, not [%lld]. Fix: give one weight for each class", who, logits, text, (long long)classes);
-    if (!(o->label_smoothing >= 0 && o->label_smoothing <= 1))
+    if (!share)
         gr_fail(x->ctx, GR_EVALUE, "%s(%s): label_smoothing is %g. Fix: give a number in [0, 1]", who, logits, o->label_smoothing);
-    return !gr_failed(x->ctx);
+    return false;
 }
 
 /* x - mean over classes of log-probabilities, weighted: (logsumexp(x) sum w - sum w x) / k, for each row */
@@ -110,15 +113,15 @@ gr_tensor *gr_cross_entropy_with(gr_tensor *x, gr_tensor *t, gr_class_loss_opts 
 /* ---- from log-probabilities ------------------------------------------------------------------------------------*/
 static bool nll_shapes(gr_tensor *x, gr_tensor *t)
 {
-    char a[256], b[256];
-    gr__format_tensor_ref(a, sizeof a, x);
-    gr__format_tensor_ref(b, sizeof b, t);
     int dim = x->ndim > 1;
     bool fits = x->ndim > 0 && t->ndim == x->ndim - 1 && t->dtype == GR_I64 && gr_is_float(x);
     for (int d = 0; fits && d < t->ndim; d++) fits = t->dims[d] == x->dims[d < dim ? d : d + 1];
-    if (!fits)
-        gr_fail(x->ctx, GR_ESHAPE, "gr_nll_loss(%s, %s): the target does not fit. Fix: give log-probabilities and, for each row, an i64 class number", a, b);
-    return fits;
+    if (fits) return true;
+    char a[256], b[256];
+    gr__format_tensor_ref(a, sizeof a, x);
+    gr__format_tensor_ref(b, sizeof b, t);
+    gr_fail(x->ctx, GR_ESHAPE, "gr_nll_loss(%s, %s): the target does not fit. Fix: give log-probabilities and, for each row, an i64 class number", a, b);
+    return false;
 }
 
 gr_tensor *gr_nll_loss_with(gr_tensor *x, gr_tensor *t, gr_class_loss_opts o)

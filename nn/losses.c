@@ -35,6 +35,7 @@ bool gr__loss_shapes(const char *who, gr_tensor *p, gr_tensor *t, bool allow_bro
 {
     gr_tensor *any = p ? p : t;
     if (!any || gr_failed(any->ctx)) return false;
+    if (p && t && (allow_broadcast || gr__same_shape(p, t))) return true;
     gr_dims s;
     char a[256], b[256], c[256];
     gr__format_tensor_ref(a, sizeof a, p);
@@ -43,7 +44,6 @@ bool gr__loss_shapes(const char *who, gr_tensor *p, gr_tensor *t, bool allow_bro
         gr_fail(any->ctx, GR_EVALUE, "%s(%s, %s): the %s is NULL. Fix: pass a tensor", who, a, b, p ? "target" : "prediction");
         return false;
     }
-    if (allow_broadcast || gr__same_shape(p, t)) return true;
     if (!broadcast(p, t, &s)) {
         gr_fail(p->ctx, GR_ESHAPE, "%s(%s, %s): the shapes of prediction and target differ. Fix: give one target for each prediction", who, a, b);
         return false;

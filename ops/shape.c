@@ -22,6 +22,17 @@ static void describe_dims(const void *attr, char *out, size_t size)
     gr__format_dims(out, size, d->n, d->v);
 }
 
+/* The shape in words, for a message: only a call that fails pays for it. */
+typedef struct words {
+    char text[200];
+} words;
+static words in_words(gr_dims s)
+{
+    words w;
+    gr__format_dims(w.text, sizeof w.text, s.n, s.v);
+    return w;
+}
+
 static gr_tensor *apply_dims(const gr_op *op, gr_tensor *x, gr_dims dims)
 {
     dims_attr a;
@@ -35,17 +46,15 @@ static bool broadcast_shape(gr_call *k)
 {
     const gr_tensor *x = k->in[0];
     const gr_dims s = ((const dims_attr *)k->attr)->dims;
-    char text[200];
-    gr__format_dims(text, sizeof text, s.n, s.v);
     take_shape(k, s);
     if (s.n > GR_MAX_RANK) return gr_reject(k, GR_ESHAPE, "use at most 8 dimensions", "rank %d is too large", s.n);
-    if (s.n < x->ndim) return gr_reject(k, GR_ESHAPE, "reduce instead", "the shape %s has fewer dimensions", text);
+    if (s.n < x->ndim) return gr_reject(k, GR_ESHAPE, "reduce instead", "the shape %s has fewer dimensions", in_words(s).text);
     for (int d = 0; d < s.n; d++) {
         int from = d - (s.n - x->ndim);
         int64_t size = from < 0 ? 1 : x->dims[from];
         if (size != s.v[d] && size != 1)
-            return gr_reject(k, GR_ESHAPE, "only sizes of 1 stretch", "does not broadcast to %s: size %lld at dimension %d is not %lld", text,
-                             (long long)size, from, (long long)s.v[d]);
+            return gr_reject(k, GR_ESHAPE, "only sizes of 1 stretch", "does not broadcast to %s: size %lld at dimension %d is not %lld",
+                             in_words(s).text, (long long)size, from, (long long)s.v[d]);
         k->stride[d] = size == 1 ? 0 : gr__stride(x)[from];
     }
     return true;
@@ -95,13 +104,11 @@ static bool sum_to_shape(gr_call *k)
 {
     const gr_tensor *x = k->in[0];
     const gr_dims s = ((const dims_attr *)k->attr)->dims;
-    char text[200];
-    gr__format_dims(text, sizeof text, s.n, s.v);
     take_shape(k, s);
     if (!gr_is_float(x)) return gr_reject(k, GR_EDTYPE, "convert with gr_astype", "%s has no sum_to", gr_dtype_name((gr_type)x->dtype));
     bool fits = s.n <= x->ndim;
     for (int d = 0; fits && d < s.n; d++) fits = s.v[d] == 1 || s.v[d] == x->dims[x->ndim - s.n + d];
-    return fits || gr_reject(k, GR_ESHAPE, "give a shape that broadcasts to that of x", "%s does not broadcast to this shape", text);
+    return fits || gr_reject(k, GR_ESHAPE, "give a shape that broadcasts to that of x", "%s does not broadcast to this shape", in_words(s).text);
 }
 static bool sum_to_forward(const gr_call *k, gr_tensor *y)
 {
@@ -180,17 +187,16 @@ static bool reshape_shape(gr_call *k)
 {
     const gr_tensor *x = k->in[0];
     gr_dims s = ((const dims_attr *)k->attr)->dims;
-    char text[200];
-    gr__format_dims(text, sizeof text, s.n, s.v);
     take_shape(k, s);
     if (s.n > GR_MAX_RANK || gr__count(s.n, s.v) != x->numel)
-        return gr_reject(k, GR_ESHAPE, "the product of the sizes must stay the same", "cannot become %s: %lld elements are there", text, (long long)x->numel);
+        return gr_reject(k, GR_ESHAPE, "the product of the sizes must stay the same", "cannot become %s: %lld elements are there",
+                         in_words(s).text, (long long)x->numel);
     if (gr_is_contiguous(x)) {
         int64_t n = 1;
         for (int d = s.n - 1; d >= 0; d--) k->stride[d] = n, n *= s.v[d];
         return true;
     }
-    return view_strides(x, s, k->stride) || gr_reject(k, GR_ESHAPE, "call gr_reshape, which copies", "no view of this memory has the shape %s", text);
+    return view_strides(x, s, k->stride) || gr_reject(k, GR_ESHAPE, "call gr_reshape, which copies", "no view of this memory has the shape %s", in_words(s).text);
 }
 static gr_tensor *reshape_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr_reshape(dy, gr__dims_of_tensor(y->in[i])); }
 static bool copy_reference(const gr_call *k, double *const *x, double *y)
@@ -282,14 +288,12 @@ static bool permute_shape(gr_call *k)
 {
     const gr_tensor *x = k->in[0];
     const gr_dims o = ((const dims_attr *)k->attr)->dims;
-    char text[200];
-    gr__format_dims(text, sizeof text, o.n, o.v);
     uint32_t seen = 0;
     for (int d = 0; d < o.n && d < GR_MAX_RANK; d++)
         if (o.v[d] >= 0 && o.v[d] < x->ndim) seen |= 1u << o.v[d];
     take_shape(k, o);
     if (o.n != x->ndim || seen != (1u << x->ndim) - 1)
-        return gr_reject(k, GR_EINDEX, "name each dimension once", "%s is no order of its %d dimensions", text, x->ndim);
+        return gr_reject(k, GR_EINDEX, "name each dimension once", "%s is no order of its %d dimensions", in_words(o).text, x->ndim);
     for (int d = 0; d < o.n; d++) {
         k->dim[d] = x->dims[o.v[d]];
         k->stride[d] = gr__stride(x)[o.v[d]];
