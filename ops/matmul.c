@@ -26,26 +26,36 @@ static bool matmul_shape(gr_call *k)
     return true;
 }
 
-static bool matmul_forward(const gr_call *k, gr_tensor *y)
+/* y = a b for every matrix of the batch, where a^T stands for a if ta, b^T for b if tb: strides change places. */
+static bool multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
 {
-    const gr_tensor *a = k->in[0], *b = k->in[1];
-    int r = y->ndim;
-    int64_t m = y->dims[r - 2], n = y->dims[r - 1], inner = a->dims[r - 1], size = (int64_t)gr__type_size(k->dtype);
+    int r = y->ndim, type = gr__kt(y);
+    int64_t m = y->dims[r - 2], n = y->dims[r - 1], inner = a->dims[ta ? r - 2 : r - 1], size = (int64_t)gr__type_size((gr_type)y->dtype);
     if (y->numel == 0) return true;
     const gr_kernel_table *kt = gr__kernels();
-    gr_block *scratch = gr__block_new(k->ctx, kt->gemm_scratch(m, n, inner, gr__k(k->dtype)));
+    gr_block *scratch = gr__block_new(y->ctx, kt->gemm_scratch(m, n, inner, type));
     if (!scratch) return false;
-    const int64_t *as = gr__stride(a), *bs = gr__stride(b);
+    const int64_t *as = gr__stride(a), *bs = gr__stride(b), at[] = { as[ta ? r - 1 : r - 2], as[ta ? r - 2 : r - 1] },
+                  bt[] = { bs[tb ? r - 1 : r - 2], bs[tb ? r - 2 : r - 1] };
     int64_t index[GR_MAX_RANK];
     for (int64_t i = 0; i < gr__count(r - 2, y->dims); i++) {
         int64_t ao = 0, bo = 0;
         gr__unravel(i, r - 2, y->dims, index);
         for (int d = 0; d < r - 2; d++) ao += index[d] * as[d], bo += index[d] * bs[d];
-        kt->gemm[gr__k(k->dtype)](m, n, inner, a->data + ao * size, as + r - 2, b->data + bo * size, bs + r - 2,
-                                  y->data + i * m * n * size, n, gr__block_data(scratch));
+        kt->gemm[type](m, n, inner, a->data + ao * size, at, b->data + bo * size, bt, y->data + i * m * n * size, n, gr__block_data(scratch));
     }
-    gr__block_unref(k->ctx, scratch);
+    gr__block_unref(y->ctx, scratch);
     return true;
+}
+
+static bool matmul_forward(const gr_call *k, gr_tensor *y) { return multiply(k->in[0], false, k->in[1], false, y); }
+
+static bool matmul_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
+{
+    for (int i = 0; i < 2; i++)
+        if (gr_wants(y, i) && !(dx[i] = gr_empty_like(y->in[i]))) return false;
+    if (dx[0] && !multiply(dy, false, y->in[1], true, dx[0])) return false;
+    return !dx[1] || multiply(y->in[0], true, dy, false, dx[1]);
 }
 
 static gr_tensor *matmul_vjp(gr_tensor *y, gr_tensor *dy, int i)
@@ -135,4 +145,5 @@ static const gr_bad_call bad[] = {
     { "[2, 2, 3]; [3, 3, 2]", matmul, GR_ESHAPE, "matmul([2, 2, 3], [3, 3, 2]): leading sizes 2 and 3 do not broadcast. Fix: make these sizes equal, or one of them 1" },
     { NULL, NULL, GR_OK, NULL } };
 const gr_op gr_op_matmul = { .name = "matmul", .formula = "y = a @ b", .gradient = "da = dy @ b^T; db = a^T @ dy", .arity = 2, .shape = matmul_shape,
-                             .forward = matmul_forward, .vjp = matmul_vjp, .reference_tensor = matmul_reference, .samples = samples, .bad = bad };
+                             .forward = matmul_forward, .vjp = matmul_vjp, .backward = matmul_backward,
+                             .reference_tensor = matmul_reference, .samples = samples, .bad = bad };

@@ -59,6 +59,20 @@ static bool broadcast_shape(gr_call *k)
     }
     return true;
 }
+/* y = x summed over what y was repeated to */
+static bool add_repeats(const gr_tensor *x, gr_tensor *y)
+{
+    int64_t stride[GR_MAX_RANK] = { 0 };
+    for (int d = 0; d < y->ndim; d++) stride[x->ndim - y->ndim + d] = y->dims[d] == 1 ? 0 : gr__stride(y)[d];
+    memset(y->data, 0, (size_t)y->numel * gr__type_size((gr_type)y->dtype));
+    gr_run_arg args[2] = { { y->data, stride, (int64_t)gr__type_size((gr_type)y->dtype) }, gr__run_arg(x) };
+    gr__run_kernel_args(GR_EW_sum, (gr_type)y->dtype, x->ndim, x->dims, 2, args);
+    return true;
+}
+static bool broadcast_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
+{
+    return (dx[0] = gr_empty_like(y->in[0])) && add_repeats(dy, dx[0]);
+}
 static gr_tensor *broadcast_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr_sum_to(dy, gr__dims_of_tensor(y->in[i])); }
 
 /* flat position in x of element `index` of a shape of rank n that x broadcasts to */
@@ -96,7 +110,7 @@ static const gr_bad_call broadcast_bad[] = {
     { NULL, NULL, GR_OK, NULL } };
 const gr_op gr_op_broadcast_to = { .name = "broadcast_to", .formula = "y = x, repeated", .gradient = "dx = dy summed over the repeats", .arity = 1,
                                    .flags = GR_OP_VIEW | GR_OP_LINEAR, .attr_size = sizeof(dims_attr), .shape = broadcast_shape,
-                                   .vjp = broadcast_vjp, .describe = describe_dims, .reference_tensor = broadcast_reference,
+                                   .vjp = broadcast_vjp, .backward = broadcast_backward, .describe = describe_dims, .reference_tensor = broadcast_reference,
                                    .samples = broadcast_samples, .bad = broadcast_bad };
 
 /* ---- sum_to --------------------------------------------------------------------------------------------------------------------*/
@@ -110,16 +124,7 @@ static bool sum_to_shape(gr_call *k)
     for (int d = 0; fits && d < s.n; d++) fits = s.v[d] == 1 || s.v[d] == x->dims[x->ndim - s.n + d];
     return fits || gr_reject(k, GR_ESHAPE, "give a shape that broadcasts to that of x", "%s does not broadcast to this shape", in_words(s).text);
 }
-static bool sum_to_forward(const gr_call *k, gr_tensor *y)
-{
-    const gr_tensor *x = k->in[0];
-    int64_t stride[GR_MAX_RANK] = { 0 };
-    for (int d = 0; d < y->ndim; d++) stride[x->ndim - y->ndim + d] = y->dims[d] == 1 ? 0 : gr__stride(y)[d];
-    memset(y->data, 0, (size_t)y->numel * gr__type_size((gr_type)y->dtype));
-    gr_run_arg args[2] = { { y->data, stride, (int64_t)gr__type_size((gr_type)y->dtype) }, gr__run_arg(x) };
-    gr__run_kernel_args(GR_EW_sum, (gr_type)y->dtype, x->ndim, x->dims, 2, args);
-    return true;
-}
+static bool sum_to_forward(const gr_call *k, gr_tensor *y) { return add_repeats(k->in[0], y); }
 static gr_tensor *sum_to_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr_broadcast_to(dy, gr__dims_of_tensor(y->in[i])); }
 static bool sum_to_reference(const gr_call *k, double *const *x, double *y)
 {
