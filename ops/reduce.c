@@ -131,6 +131,9 @@ static void f_min(double *y, double x) { *y = x < *y ? x : *y; }
 #define REFUSED(name)                                                                                                \
     { "[0, 3]", name##_rows, GR_ESHAPE, #name "([0, 3]): there is no element to choose from. Fix: check for zero sizes first" },
 
+/* For a vjp that makes only views and one number for each result: it needs no scope of its own to free them. */
+static bool backward_by_vjp(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { return (dx[0] = y->op->vjp(y, dy, 0)) != NULL; }
+
 /* ---- sum ---------------------------------------------------------------------------------------------------------------------*/
 static bool sum_forward(const gr_call *k, gr_tensor *y)
 {
@@ -143,7 +146,7 @@ gr_tensor *gr_sum_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_su
 SAMPLES(sum, "-2..2", "[0, 3]", ALLOWED)
 const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "dx = dy for every addend", .arity = 1, .flags = GR_OP_LINEAR,
                           .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = sum_forward, .vjp = sum_vjp,
-                          .describe = describe, .reference_tensor = sum_reference, .samples = sum_samples, .bad = sum_bad };
+                          .backward = backward_by_vjp, .describe = describe, .reference_tensor = sum_reference, .samples = sum_samples, .bad = sum_bad };
 
 /* ---- mean --------------------------------------------------------------------------------------------------------------------*/
 static bool mean_forward(const gr_call *k, gr_tensor *y)
@@ -182,7 +185,7 @@ gr_tensor *gr_mean_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_m
 SAMPLES(mean, "-2..2", "[2, 0]", ALLOWED)
 const gr_op gr_op_mean = { .name = "mean", .formula = "y = sum(x) / n", .gradient = "dx = dy / n for every addend", .arity = 1,
                            .flags = GR_OP_LINEAR, .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = mean_forward,
-                           .vjp = mean_vjp, .describe = describe, .reference_tensor = mean_reference, .samples = mean_samples,
+                           .vjp = mean_vjp, .backward = backward_by_vjp, .describe = describe, .reference_tensor = mean_reference, .samples = mean_samples,
                            .bad = mean_bad };
 
 /* ---- prod --------------------------------------------------------------------------------------------------------------------
