@@ -4,7 +4,7 @@
 
 All sides stay alive and are asked in turn for one timed slice: O P Q R R Q P O, where O is ours, P the peer as it comes, Q and
 R the peer told which instructions to use (PEERS). A round gives one ratio; the table has their median and quartiles over all
-rounds: none is dropped. Of P, Q and R that with the least median time counts. Times are those of the processor that the process used (both sides have one thread), which other
+rounds: none is dropped. Of P, Q and R the one with the least median ratio counts. Times are those of the processor that the process used (both sides have one thread), which other
 programs on the machine disturb less; --wall takes those of the clock.
 SPDX-License-Identifier: MIT"""
 import argparse
@@ -95,8 +95,9 @@ def compare(name, ours, peers, rounds, span, clock):
             column.append(t)
     if not peers:
         return mine, "", None, None
-    best, words = min(zip(theirs, (words for words, _ in named)), key=lambda x: statistics.median(x[0]))
-    return mine, words, best, [t / m for t, m in zip(best, mine)]
+    ratios = [[t / m for t, m in zip(column, mine)] for column in theirs]
+    best = min(range(len(peers)), key=lambda i: statistics.median(ratios[i]))
+    return mine, named[best][0], theirs[best], ratios[best]
 
 
 def memory_table(bench, script, cases):
