@@ -93,7 +93,11 @@ int gr_num_inputs(const gr_tensor *t) { return t && t->op ? t->nin : 0; }
 gr_tensor *gr_input(const gr_tensor *t, int i) { return t && t->op && i >= 0 && i < t->nin ? t->in[i] : NULL; }
 const void *gr_attr(const gr_tensor *t) { return t && t->op ? t->attr : NULL; }
 bool gr_needs_grad(const gr_tensor *t) { return t && (t->flags & GR_T_REQUIRES_GRAD); }
-bool gr_wants(const gr_tensor *y, int i) { return gr_needs_grad(gr_input(y, i)); }
+bool gr_wants(const gr_tensor *y, int i)
+{
+    const gr_tensor *x = gr_input(y, i);
+    return gr_needs_grad(x) && (!x->ctx->needed || x->ctx->needed[x->order]);
+}
 
 gr_tensor *gr_requires_grad(gr_tensor *t)
 {

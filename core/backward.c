@@ -7,6 +7,7 @@
  * Knows no operation but the sum of two gradients, which must itself be differentiable: the public gr_add.
  * SPDX-License-Identifier: MIT */
 #include "core/tensor.h"
+#include "kernels/kernels.h"
 #include "ops/ops.h" /* gr_add: the one arrow that points up */
 
 #include <math.h>
@@ -142,12 +143,13 @@ static bool acceptable(sweep *w, const gr_tensor *y, const gr_tensor *in, const 
     return false;
 }
 
-static void add_run(int64_t n, char *const *p, const int64_t *stride, void *user)
+static void add_run(int64_t n, char *const *p, const int64_t *stride, void *user) { (*(gr_ew_fn **)user)(n, p, stride); }
+
+/* t += g */
+static void add_to(gr_tensor *t, const gr_tensor *g)
 {
-    if (*(size_t *)user == 4)
-        for (int64_t i = 0; i < n; i++) ((float *)(void *)p[0])[i * stride[0]] += ((float *)(void *)p[1])[i * stride[1]];
-    else
-        for (int64_t i = 0; i < n; i++) ((double *)(void *)p[0])[i * stride[0]] += ((double *)(void *)p[1])[i * stride[1]];
+    gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][t->dtype - 1];
+    gr__strided(3, (const gr_tensor *[]){ t, t, g }, add_run, &add);
 }
 
 /* Is nobody else reading this memory? Then a sum can stay in it. */
@@ -164,8 +166,7 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
         if (g->dtype == GR_F32) *(float *)(void *)(*cot)->data += *(float *)(void *)g->data;
         else *(double *)(void *)(*cot)->data += *(double *)(void *)g->data;
     } else if (alone(*cot)) {
-        size_t size = gr__type_size((gr_type)g->dtype);
-        gr__strided(2, (const gr_tensor *[]){ *cot, g }, add_run, &size);
+        add_to(*cot, g);
     } else {
         gr_tensor *sum = (gr_add)(*cot, g);
         gr__release(*cot);
@@ -225,7 +226,7 @@ static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy)
     gr_tensor *dx[8] = { 0 };
     if (!y->op->backward(y, dy, dx)) return false;
     for (int i = 0; i < y->nin; i++)
-        if (dx[i] && (y->in[i]->flags & GR_T_REQUIRES_GRAD) && !add_contribution(w, y, i, dx[i], dx[i] != dy && dx[i]->owner == dx[i]))
+        if (dx[i] && gr_wants(y, i) && !add_contribution(w, y, i, dx[i], dx[i] != dy && dx[i]->owner == dx[i]))
             return false;
     return w->c->code == GR_OK;
 }
@@ -279,7 +280,7 @@ static bool accumulate(gr_tensor *t, gr_tensor *g)
     if (!grad_node(t)) return false;
     const gr_tensor *both[2] = { t->grad, g };
     if (t->flags & GR_T_HAS_GRAD) {
-        gr__strided(2, both, add_run, &size);
+        add_to(t->grad, g);
         return gr_touch(t->grad, "gr_backward");
     }
     bool take = t->numel > 1 && g->block && g->block->refs == 1 && (g->flags & GR_T_CONTIGUOUS) && g->data == gr__block_data(g->block);
@@ -319,37 +320,34 @@ static bool run(sweep *w, const bool *needed, const bool *target)
 }
 
 /* ---- entry -----------------------------------------------------------------------------------------------------*/
+static const char *why_no_path(const gr_tensor *y)
+{
+    if (y->flags & GR_T_NO_GRAD) return "it was computed while recording was off (GR_NO_GRAD, or inside a sweep)";
+    if (y->flags & GR_T_NONDIFF) return "it was made by an operation that has no derivative";
+    if (y->flags & GR_T_DETACHED) return "it was detached from its history";
+    return "nothing that it was computed from requires a gradient";
+}
+
 static bool check_root(sweep *w, gr_tensor *g)
 {
     gr_tensor *y = w->root;
+    bool path = y->flags & GR_T_REQUIRES_GRAD, weighted = g || y->numel == 1;
+    if (path && weighted && (!g || (gr__same_shape(g, y) && g->dtype == y->dtype))) return true;
     char text[256], other[256];
     gr__format_tensor_ref(text, sizeof text, y);
-    if (!(y->flags & GR_T_REQUIRES_GRAD)) {
-        const char *why = y->flags & GR_T_NO_GRAD   ? "it was computed while recording was off (GR_NO_GRAD, or inside a sweep)"
-                        : y->flags & GR_T_NONDIFF   ? "it was made by an operation that has no derivative"
-                        : y->flags & GR_T_DETACHED  ? "it was detached from its history"
-                                                    : "nothing that it was computed from requires a gradient";
+    gr__format_tensor_ref(other, sizeof other, g);
+    if (!path)
         gr_fail(w->c, GR_EGRAPH, "%s(%s): there is no path to differentiate: %s. Fix: mark the leaves with gr_requires_grad before the forward pass",
-                w->who, text, why);
-        return false;
-    }
-    if (!g && y->numel != 1) {
+                w->who, text, why_no_path(y));
+    else if (!weighted)
         gr_fail(w->c, GR_ESHAPE, "%s(%s): the gradient of %lld numbers needs a weight for each. Fix: reduce with gr_sum or gr_mean, or pass .grad of shape %s",
                 w->who, text, (long long)y->numel, strrchr(text, '['));
-        return false;
-    }
-    if (!g) return true;
-    gr__format_tensor_ref(other, sizeof other, g);
-    if (!gr__same_shape(g, y)) {
+    else if (!gr__same_shape(g, y))
         gr_fail(w->c, GR_ESHAPE, "%s(%s): .grad is %s. Fix: it must have the shape of the root", w->who, text, other);
-        return false;
-    }
-    if (g->dtype != y->dtype) {
+    else
         gr_fail(w->c, GR_EDTYPE, "%s(%s): .grad is %s, the root %s. Fix: convert it with gr_astype", w->who, text,
                 gr_dtype_name((gr_type)g->dtype), gr_dtype_name((gr_type)y->dtype));
-        return false;
-    }
-    return true;
+    return false;
 }
 
 static bool seed(sweep *w, gr_tensor *g)
@@ -375,7 +373,10 @@ static bool go(sweep *w, gr_tensor *g)
     if (ok) {
         bool *needed = gr__block_data(flags), *target = needed + w->order.n;
         mark_needed(w, needed, target);
+        const bool *outer = c->needed;
+        c->needed = needed;
         ok = seed(w, g) && run(w, needed, target);
+        c->needed = outer;
         for (size_t k = 0; ok && !w->retain_graph && k < w->order.n; k++)
             if (w->order.at[k]->op && w->cot.at[k] && needed[k]) w->order.at[k]->flags |= GR_T_SWEPT;
     }

@@ -121,6 +121,7 @@ struct gr_ctx {
     int no_grad;
     uint32_t epoch;       /* of walks: t->mark == epoch means visited */
     int sweeping;
+    const bool *needed;   /* by order: the nodes that the sweep in progress wants gradients of */
     const gr_observer *observer;
 
     uint64_t seed, drawn; /* the random stream: numbers drawn so far */

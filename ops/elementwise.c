@@ -35,7 +35,7 @@ static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     const row *r = y->op->data;
     for (int i = 0; i < y->nin; i++) {
-        if (!(y->in[i]->flags & GR_T_REQUIRES_GRAD) || r->d[i] == NOTHING) continue;
+        if (!gr_wants(y, i) || r->d[i] == NOTHING) continue;
         dx[i] = r->d[i] == ALIAS ? dy : gr_empty_like(dy);
         if (!dx[i]) return false;
         if (dx[i] == dy) continue;
