@@ -31,7 +31,13 @@ typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
     X(sign, x > 0 ? 1 : x < 0 ? -1 : x * 0, 0)                                                                       \
     X(heaviside, (T)(x <= 0 ? 0 : 1), 0)                                                                                  \
     X(square, x *x, 2 * x)                                                                                           \
-    X(reciprocal, 1 / x, -(y * y))
+    X(reciprocal, 1 / x, -(y * y))                                                                                   \
+    X(expm1, V(expm1)(x), y + 1)                                                                                     \
+    X(log1p, V(log1p)(x), 1 / (1 + x))                                                                               \
+    X(erf, V(erf)(x), (T)1.1283791670955126 * V(exp)(-x * x)) /* 2 / sqrt(pi) */                                      \
+    X(gelu, V(gelu)(x), V(gelu_d)(x))                                                                                \
+    X(silu, V(silu)(x), V(silu_d)(x))                                                                                \
+    X(softplus, V(softplus)(x), V(logistic)(x))
 
 #define GR_EW_BINARY(X)                                                                                              \
     X(add, a + b, 1, 1)                                                                                              \

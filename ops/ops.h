@@ -121,6 +121,14 @@ GR_API gr_tensor *gr_sign(gr_tensor *x);    /* y = -1, 0, 1    dx = 0 */
 GR_API gr_tensor *gr_heaviside(gr_tensor *x);    /* y = 0 for x <= 0, else 1    dx = 0 */
 GR_API gr_tensor *gr_square(gr_tensor *x);  /* y = x^2         dx = 2 dy x */
 GR_API gr_tensor *gr_reciprocal(gr_tensor *x); /* y = 1 / x    dx = -dy y^2 */
+GR_API gr_tensor *gr_expm1(gr_tensor *x);   /* y = e^x - 1, exact near 0       dx = dy (y + 1) */
+GR_API gr_tensor *gr_log1p(gr_tensor *x);   /* y = ln(1 + x), exact near 0     dx = dy / (1 + x) */
+GR_API gr_tensor *gr_erf(gr_tensor *x);     /* y = 2 / sqrt(pi) int_0^x e^(-t^2) dt     dx = dy 2 / sqrt(pi) e^(-x^2) */
+/* y = x Phi(x), Phi the normal distribution function: (1 + erf(x / sqrt 2)) / 2; exact form, no tanh.
+ * dx = dy (Phi(x) + x phi(x)), phi(x) = e^(-x^2 / 2) / sqrt(2 pi). Source: Hendrycks and Gimpel, arXiv 1606.08415 */
+GR_API gr_tensor *gr_gelu(gr_tensor *x);
+GR_API gr_tensor *gr_silu(gr_tensor *x);     /* y = x s(x), s the sigmoid    dx = dy s(x) (1 + x (1 - s(x))) */
+GR_API gr_tensor *gr_softplus(gr_tensor *x); /* y = ln(1 + e^x)              dx = dy s(x), without a threshold */
 /* y = min(max(x, low), high); dx = dy strictly between the bounds, 0 at and outside them */
 GR_API gr_tensor *gr_clamp(gr_tensor *x, double low, double high);
 /* The same elements in another dtype; towards zero for i64, x != 0 for bool. dx = dy in the dtype of x; float to float only */
@@ -200,7 +208,8 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
 /* The records, for those who look an operation up or gradient-check it. */
 #define GR_OPS(X)                                                                                                    \
     X(neg) X(add) X(sub) X(mul) X(div) X(pow) X(exp) X(log) X(sqrt) X(sin) X(cos) X(tanh) X(sigmoid) X(relu) X(abs)   \
-    X(sign) X(square) X(reciprocal) X(maximum) X(minimum) X(clamp_min) X(clamp_max) X(amul) X(bce_with_logits) X(bce)       \
+    X(sign) X(square) X(reciprocal) X(expm1) X(log1p) X(erf) X(gelu) X(silu) X(softplus)                                  \
+    X(maximum) X(minimum) X(clamp_min) X(clamp_max) X(amul) X(bce_with_logits) X(bce)       \
     X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(where) X(astype)                                                            \
     X(heaviside) X(same) X(max_share)                                                                                      \
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax)                   \

@@ -74,6 +74,18 @@ TEST(abs_and_sign_have_derivative_zero_at_zero)
     SECOND(gr_abs, 3, V(-1, 0, 1), V(0, 0, 0));
     SECOND(gr_sign, 3, V(-1, 0, 1), V(0, 0, 0));
 }
+TEST(smooth_activations_saturate_without_overflow)
+{
+    ROW(gr_gelu, 7, V(-I, -800, 0, 800, I, 1e300, NAN), V(0, 0, 0, 800, I, 1e300, NAN), V(0, 0, 0.5, 1, 1, 1, NAN));
+    ROW(gr_silu, 6, V(-I, -800, 0, 800, I, NAN), V(0, 0, 0, 800, I, NAN), V(0, 0, 0.5, 1, 1, NAN));
+    ROW(gr_softplus, 6, V(-I, -800, 0, 800, I, NAN), V(0, 0, log(2), 800, I, NAN), V(0, 0, 0.5, 1, 1, NAN));
+    ROW(gr_erf, 5, V(-I, -30, 0, 30, I), V(-1, -1, 0, 1, 1), V(0, 0, 1.1283791670955126, 0, 0));
+    ROW(gr_log1p, 4, V(-1, 0, I, -2), V(-I, 0, I, NAN), V(I, 1, 0, -1));
+    ROW(gr_expm1, 3, V(-I, 0, I), V(-1, 0, I), V(0, 1, I));
+    SECOND(gr_gelu, 3, V(-800, 0, 800), V(0, 0.79788456080286541, 0));
+    SECOND(gr_silu, 3, V(-800, 0, 800), V(0, 0.5, 0));
+    SECOND(gr_softplus, 3, V(-800, 0, 800), V(0, 0.25, 0));
+}
 TEST(singular_points_have_infinite_derivatives)
 {
     ROW(gr_sqrt, 3, V(0, -1, 4), V(0, NAN, 2), V(I, NAN, 0.25));
