@@ -161,6 +161,18 @@ GR_API gr_tensor *gr_logsumexp_with(gr_tensor *x, gr_reduce_opts o);
 GR_API gr_tensor *gr_softmax(gr_tensor *x, int dim);     /* y = exp(x - logsumexp x)   dx = y (dy - sum(dy y)) */
 GR_API gr_tensor *gr_log_softmax(gr_tensor *x, int dim); /* y = x - logsumexp x        dx = dy - softmax(x) sum(dy) */
 
+/* y = h w + b, h = (x - m) r along the last dimension: m = mean x, r = 1 / sqrt(mean (x - m)^2 + eps)
+ * x: [.., n]   weight w, bias b: [n], absent: ones, zeros   y: [.., n]
+ * dx = r (g - mean g - h mean(g h)), g = dy w;  dw = sum over rows of dy h, db of dy.
+ * Fails with GR_ESHAPE for another size of w or b. Source: Ba, Kiros, Hinton, arXiv 1607.06450 */
+typedef struct gr_layer_norm_opts {
+    gr_tensor *weight, *bias;
+    double eps; /* default 1e-5 */
+    unsigned char end_;
+} gr_layer_norm_opts;
+GR_API gr_tensor *gr_layer_norm_with(gr_tensor *x, gr_layer_norm_opts o);
+#define gr_layer_norm(...) GR_OPT1(gr_layer_norm_with, gr_layer_norm_opts, __VA_ARGS__)
+
 /* ---- shape -----------------------------------------------------------------------------------------------------------
  * All but gr_contiguous, gr_cat, gr_stack share memory with x where its strides allow. */
 GR_API gr_tensor *gr_broadcast_to(gr_tensor *x, gr_dims shape); /* copies nothing      dx = gr_sum_to(dy, shape of x) */
@@ -212,7 +224,7 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
     X(maximum) X(minimum) X(clamp_min) X(clamp_max) X(amul) X(bce_with_logits) X(bce)       \
     X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(where) X(astype)                                                            \
     X(heaviside) X(same) X(max_share)                                                                                      \
-    X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax)                   \
+    X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax) X(layer_norm)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
     X(gather) X(scatter_add) X(matmul) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;

@@ -99,6 +99,7 @@
 #undef gr_min
 #undef gr_logsumexp
 #undef gr_slice
+#undef gr_layer_norm
 #define GR_HERE_REDUCE(f, text, ...) GR_HERE(GR_OPT1(f, gr_reduce_opts, __VA_ARGS__), text)
 #define gr_sum(...) GR_HERE_REDUCE(gr_sum_with, "gr_sum(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_mean(...) GR_HERE_REDUCE(gr_mean_with, "gr_mean(" #__VA_ARGS__ ")", __VA_ARGS__)
@@ -106,6 +107,7 @@
 #define gr_max(...) GR_HERE_REDUCE(gr_max_with, "gr_max(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_min(...) GR_HERE_REDUCE(gr_min_with, "gr_min(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_logsumexp(...) GR_HERE_REDUCE(gr_logsumexp_with, "gr_logsumexp(" #__VA_ARGS__ ")", __VA_ARGS__)
+#define gr_layer_norm(...) GR_HERE(GR_OPT1(gr_layer_norm_with, gr_layer_norm_opts, __VA_ARGS__), "gr_layer_norm(" #__VA_ARGS__ ")")
 #define gr_slice(...) GR_HERE(GR_OPT4(gr_slice_with, gr_slice_opts, __VA_ARGS__), "gr_slice(" #__VA_ARGS__ ")")
 
 #endif

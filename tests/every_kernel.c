@@ -258,6 +258,31 @@ static bool rows_agree(const gr_kernel_table *t, const gr_kernel_table *ref, int
     return true;
 }
 
+/* the two that take more than x, with a zero and equal elements in every row; 256 ulp of 1: means of cancelling terms */
+static bool norms_agree(const gr_kernel_table *t, const gr_kernel_table *ref, int type)
+{
+    double in[4][3 * MAX_N], out[2][4][3 * MAX_N];
+    double unit = type == GR_K_F32 ? 1.2e-7 : 2.3e-16;
+    for (int64_t n = 1; n <= MAX_N; n++) {
+        for (int i = 0; i < 4; i++) fill((char *)in[i], type, 3 * n, i, true);
+        for (int which = 0; which < 2; which++) {
+            const gr_kernel_table *k = which ? ref : t;
+            k->layer_norm[type](3, n, 1e-3, in[0], in[1], in[2], out[which][0]);
+            k->layer_norm_back[type](3, n, 1e-3, in[0], in[1], in[2], out[which][1], NULL, out[which][2]);
+            k->layer_norm_back[type](3, n, 1e-3, in[0], in[1], in[2], NULL, out[which][2], NULL);
+            k->softmax_dx[type](3, n, in[0], in[3], out[which][3]);
+        }
+        for (int o = 0; o < 4; o++)
+            for (int64_t i = 0; i < (o == 2 ? n : 3 * n); i++) {
+                double x = type == GR_K_F32 ? (double)((float *)(void *)out[0][o])[i] : out[0][o][i];
+                double y = type == GR_K_F32 ? (double)((float *)(void *)out[1][o])[i] : out[1][o][i];
+                double most = (o == 3 ? 16 * (double)n : 1) * 256 * unit * fmax(1, fabs(y));
+                if (!(fabs(x - y) <= most)) return printf("# %s: norm kernel %d, %lld columns: %g, portable %g\n", t->isa, o, (long long)n, x, y), false;
+            }
+    }
+    return true;
+}
+
 int main(void)
 {
     const gr_kernel_table *const *table;
@@ -281,6 +306,8 @@ int main(void)
         failed += test_report(++ran, name, gemm_agrees(t, GR_K_F32) && gemm_agrees(t, GR_K_F64));
         snprintf(name, sizeof name, "%s_row_kernels_agree_with_portable", t->isa);
         failed += test_report(++ran, name, rows_agree(t, table[0], GR_K_F32) && rows_agree(t, table[0], GR_K_F64));
+        snprintf(name, sizeof name, "%s_norm_kernels_agree_with_portable", t->isa);
+        failed += test_report(++ran, name, norms_agree(t, table[0], GR_K_F32) && norms_agree(t, table[0], GR_K_F64));
     }
     for (int i = 0; i < 6; i++) guarded_free(g[i]);
     printf("1..%d\n", ran);
