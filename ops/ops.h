@@ -73,6 +73,9 @@ GR_API gr_tensor *gr_ge(gr_tensor *a, gr_tensor *b);
 /* y = c ? a : b, c bool.   da = dy where c, db = dy where not c */
 GR_API gr_tensor *gr_where(gr_tensor *c, gr_tensor *a, gr_tensor *b);
 
+/* y = value where mask, else x; mask bool.   dx = dy where not mask, whatever x is there */
+GR_API gr_tensor *gr_masked_fill(gr_tensor *x, gr_tensor *mask, double value);
+
 GR_API gr_tensor *gr_add_any(gr_operand a, gr_operand b);
 GR_API gr_tensor *gr_sub_any(gr_operand a, gr_operand b);
 GR_API gr_tensor *gr_mul_any(gr_operand a, gr_operand b);
@@ -159,6 +162,9 @@ GR_API gr_tensor *gr_argmin(gr_tensor *x, int dim);
 GR_API gr_tensor *gr_logsumexp_with(gr_tensor *x, gr_reduce_opts o);
 #define gr_logsumexp(...) GR_OPT1(gr_logsumexp_with, gr_reduce_opts, __VA_ARGS__)
 GR_API gr_tensor *gr_softmax(gr_tensor *x, int dim);     /* y = exp(x - logsumexp x)   dx = y (dy - sum(dy y)) */
+/* The softmax of the elements whose mask is true; the others are 0, as is a row without any, and get no gradient. mask: bool,
+ * broadcasts to x. */
+GR_API gr_tensor *gr_masked_softmax(gr_tensor *x, gr_tensor *mask, int dim);
 GR_API gr_tensor *gr_log_softmax(gr_tensor *x, int dim); /* y = x - logsumexp x        dx = dy - softmax(x) sum(dy) */
 
 /* y = h w + b, h = (x - m) r along the last dimension: m = mean x, r = 1 / sqrt(mean (x - m)^2 + eps)
@@ -204,6 +210,14 @@ GR_API gr_tensor *gr_gather(gr_tensor *x, int dim, gr_tensor *index);
 /* y = x, then y[index[i][j]][j] += src[i][j] for dim 0, in row-major order.  dx = dy, dsrc = gr_gather(dy) */
 GR_API gr_tensor *gr_scatter_add(gr_tensor *x, int dim, gr_tensor *index, gr_tensor *src);
 
+/* y[.., i, ..] = x[.., index[i], ..] along dim; the index has any shape, which takes the place of dim.
+ * dx = gr_index_add(zeros, dy): what is read twice gets both parts, in row-major order */
+GR_API gr_tensor *gr_index_select(gr_tensor *x, int dim, gr_tensor *index);
+/* y = x, then y[.., index[i], ..] += src[.., i, ..] in row-major order.  dx = dy, dsrc = gr_index_select(dy) */
+GR_API gr_tensor *gr_index_add(gr_tensor *x, int dim, gr_tensor *index, gr_tensor *src);
+/* The rows of weight by number.  weight: [v, d]   index: [..]   y: [.., d] */
+GR_API gr_tensor *gr_embedding(gr_tensor *weight, gr_tensor *index);
+
 /* ---- contractions ----------------------------------------------------------------------------------------------------*/
 /* y = a b, the matrix product: y[i,j] = sum_k a[i,k] b[k,j].      gradient: da = dy b^T, db = a^T dy
  * a: [..., m, k]   b: [..., k, n]   y: [..., m, n]; leading dimensions broadcast. A vector a is a row, b a column; that
@@ -226,7 +240,7 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
     X(heaviside) X(same) X(max_share)                                                                                      \
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax) X(layer_norm)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
-    X(gather) X(scatter_add) X(matmul) X(cross_entropy)
+    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;
 GR_OPS(GR_OP_DECLARE)
 

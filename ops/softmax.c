@@ -90,6 +90,13 @@ const gr_op gr_op_softmax = { .name = "softmax", .formula = "y = exp(x) / sum(ex
                               .shape = rows_shape, .forward = softmax_forward, .vjp = softmax_vjp, .backward = softmax_backward, .reference_tensor = softmax_reference,
                               .samples = softmax_samples, .bad = softmax_bad };
 
+/* A row without a true element is NaN in the middle and 0 outside: where lets neither it nor its derivative through. */
+gr_tensor *gr_masked_softmax(gr_tensor *x, gr_tensor *mask, int dim)
+{
+    gr_tensor *kept = gr_where_any(mask, t_(x), n_(-INFINITY));
+    return gr_where_any(mask, t_(gr_softmax(kept, dim)), n_(0));
+}
+
 /* ---- log_softmax -------------------------------------------------------------------------------------------------------------*/
 static bool log_softmax_forward(const gr_call *k, gr_tensor *y) { return run_rows(k, y, gr__kernels()->log_softmax); }
 static gr_tensor *log_softmax_vjp(gr_tensor *y, gr_tensor *dy, int i)

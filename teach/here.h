@@ -88,6 +88,11 @@
 #define gr_stack(...) GR_HERE(gr_stack(__VA_ARGS__), "gr_stack(" #__VA_ARGS__ ")")
 #define gr_gather(...) GR_HERE(gr_gather(__VA_ARGS__), "gr_gather(" #__VA_ARGS__ ")")
 #define gr_scatter_add(...) GR_HERE(gr_scatter_add(__VA_ARGS__), "gr_scatter_add(" #__VA_ARGS__ ")")
+#define gr_index_select(...) GR_HERE(gr_index_select(__VA_ARGS__), "gr_index_select(" #__VA_ARGS__ ")")
+#define gr_index_add(...) GR_HERE(gr_index_add(__VA_ARGS__), "gr_index_add(" #__VA_ARGS__ ")")
+#define gr_embedding(...) GR_HERE(gr_embedding(__VA_ARGS__), "gr_embedding(" #__VA_ARGS__ ")")
+#define gr_masked_fill(...) GR_HERE(gr_masked_fill(__VA_ARGS__), "gr_masked_fill(" #__VA_ARGS__ ")")
+#define gr_masked_softmax(...) GR_HERE(gr_masked_softmax(__VA_ARGS__), "gr_masked_softmax(" #__VA_ARGS__ ")")
 #define gr_matmul(...) GR_HERE(gr_matmul(__VA_ARGS__), "gr_matmul(" #__VA_ARGS__ ")")
 #define gr_cross_entropy_rows(...) GR_HERE(gr_cross_entropy_rows(__VA_ARGS__), "gr_cross_entropy_rows(" #__VA_ARGS__ ")")
 

@@ -245,6 +245,43 @@ TEST(duplicate_indices_accumulate)
     ROW(add_at_one, 3, V(1, 2, 3), V(1, 14, 3), V(1, 1, 1));
 }
 
+static gr_tensor *attend(gr_tensor *x)
+{
+    gr_ctx *c = gr_ctx_of(x);
+    gr_tensor *mask = gr_from(c, GR_SHAPE(2, 3), (bool[]){ true, false, true, false, false, false });
+    gr_tensor *y = gr_masked_softmax(gr_reshape(x, GR_SHAPE(2, 3)), mask, -1);
+    return gr_reshape(gr_mul(y, gr_from(c, GR_SHAPE(3), (double[]){ 1, 7, 3 })), GR_SHAPE(6));
+}
+TEST(a_masked_softmax_of_nothing_is_zero_with_zero_gradient)
+{
+    ROW(attend, 6, V(2, NAN, 2, 1, I, NAN), V(0.5, 0, 1.5, 0, 0, 0), V(-0.5, 0, 0.5, 0, 0, 0));
+    SECOND(attend, 6, V(2, 5, 2, 1, 2, 3), V(0, 0, 0, 0, 0, 0));
+}
+static gr_tensor *hide_second(gr_tensor *x)
+{
+    return gr_masked_fill(gr_sqrt(x), gr_from(gr_ctx_of(x), GR_SHAPE(3), (bool[]){ false, true, false }), -I);
+}
+TEST(masked_fill_hides_value_and_derivative)
+{
+    ROW(hide_second, 3, V(4, -1, 1), V(2, -I, 1), V(0.25, 0, 0.5));
+}
+static gr_tensor *rows_twice(gr_tensor *x)
+{
+    gr_ctx *c = gr_ctx_of(x);
+    return gr_embedding(gr_reshape(x, GR_SHAPE(2, 2)), gr_from(c, GR_SHAPE(3), (int[]){ 1, 1, 0 }));
+}
+TEST(embedded_rows_accumulate)
+{
+    ROW(rows_twice, 4, V(1, 2, 3, 4), V(3, 4, 3, 4, 1, 2), V(1, 1, 2, 2));
+}
+static gr_tensor *norm_row(gr_tensor *x) { return gr_layer_norm(x); }
+TEST(layer_norm_of_equal_elements_is_zero_and_a_nan_stays_in_its_row)
+{
+    ROW(norm_row, 3, V(5, 5, 5), V(0, 0, 0), V(0, 0, 0));
+    ROW(norm_row, 3, V(5, NAN, 5), V(NAN, NAN, NAN), V(NAN, NAN, NAN));
+    ROW(norm_row, 4, V(1e8 + 1, 1e8, 1e8 + 1, 1e8), V(0.99998000059998, -0.99998000059998, 0.99998000059998, -0.99998000059998), NULL);
+}
+
 /* ---- integers ------------------------------------------------------------------------------------------------------------------*/
 TEST(numbers_take_the_dtype_of_the_tensor_beside_them)
 {
