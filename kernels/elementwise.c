@@ -105,7 +105,10 @@ ACCUMULATE(min, x < a ? x : a)
         T *y = (T *)(void *)p[0];                                                                                    \
         const bool *c = (const bool *)p[1];                                                                          \
         const T *a = (const T *)(const void *)p[2], *b = (const T *)(const void *)p[3];                              \
-        for (int64_t i = 0; i < n; i++) y[i * s[0]] = c[i * s[1]] ? a[i * s[2]] : b[i * s[3]];                       \
+        for (int64_t i = 0; i < n; i++) {                                                                            \
+            T u = a[i * s[2]], v = b[i * s[3]];                                                                      \
+            y[i * s[0]] = c[i * s[1]] ? u : v;                                                                       \
+        }                                                                                                            \
     }                                                                                                                \
     static void S##_copy(int64_t n, char *const *p, const int64_t *s)                                                \
     {                                                                                                                \

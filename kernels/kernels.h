@@ -31,7 +31,13 @@ typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
     X(sign, x > 0 ? 1 : x < 0 ? -1 : x * 0, 0)                                                                       \
     X(heaviside, (T)(x <= 0 ? 0 : 1), 0)                                                                                  \
     X(square, x *x, 2 * x)                                                                                           \
-    X(reciprocal, 1 / x, -(y * y))
+    X(reciprocal, 1 / x, -(y * y))                                                                                   \
+    X(expm1, V(expm1)(x), y + 1)                                                                                     \
+    X(log1p, V(log1p)(x), 1 / (1 + x))                                                                               \
+    X(erf, V(erf)(x), (T)1.1283791670955126 * V(exp)(-x * x)) /* 2 / sqrt(pi) */                                      \
+    X(gelu, V(gelu)(x), V(gelu_d)(x))                                                                                \
+    X(silu, V(silu)(x), V(silu_d)(x))                                                                                \
+    X(softplus, V(softplus)(x), V(logistic)(x))
 
 #define GR_EW_BINARY(X)                                                                                              \
     X(add, a + b, 1, 1)                                                                                              \
@@ -75,6 +81,11 @@ enum {
 
 /* Rows of n contiguous elements. */
 typedef void gr_row_fn(int64_t rows, int64_t n, const void *x, void *y);
+typedef void gr_row_dx_fn(int64_t rows, int64_t n, const void *y, const void *dy, void *dx);
+/* y = h w + b, h = (x - mean) / sqrt(variance + eps) of each row; and its derivatives, each of which may be NULL. */
+typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *b, void *y);
+typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
+                                   void *db);
 
 /* c[i, j] = sum_k a[i, k] b[k, j] with any strides for a and b, row stride for c; scratch as gemm_scratch says. */
 typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
@@ -100,6 +111,9 @@ typedef struct gr_kernel_table {
     gr_ew_fn *ew[GR_EW_COUNT][GR_K_TYPES];          /* NULL where the type has no such operation */
     gr_ew_fn *convert[GR_K_TYPES][GR_K_TYPES];      /* [from][to] */
     gr_row_fn *softmax[GR_K_TYPES], *log_softmax[GR_K_TYPES], *logsumexp[GR_K_TYPES];
+    gr_row_dx_fn *softmax_dx[GR_K_TYPES];
+    gr_layer_norm_fn *layer_norm[GR_K_TYPES];
+    gr_layer_norm_back_fn *layer_norm_back[GR_K_TYPES];
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];

@@ -5,6 +5,8 @@
  *   tanh x    = m / (m + 2),  m = expm1 2x
  *   log x     = e ln 2 + log m,  x = 2^e m,  sqrt(1/2) <= m < sqrt 2
  *   log1p x   = log u + (x - (u - 1)) / u,  u = 1 + x: the second term is what rounding u lost
+ *   erf x     = x + x p(x^2) for |x| < 1,  else 1 - 2 Phi(-sqrt 2 x)
+ *   Phi(-t)   = e^(-t^2 / 2) q(z) / (t + k),  z = (t - k) / (t + k): q is smooth up to infinity (Shepherd and Laframboise 1981)
  *
  * Polynomials: minimax for the relative error with coefficients that are floats (fpminimax; Brisebarre and Chevillard,
  * Efficient polynomial L-infinity approximations, ARITH 2007). Bounds in ulp are stated at each function and tested in
@@ -13,6 +15,7 @@
 #ifndef GRADUS_KERNELS_VMATH_H
 #define GRADUS_KERNELS_VMATH_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -147,6 +150,74 @@ INLINE float v32_log1p(float x)
     return x < -1 || x != x ? (u - u) / (x - x) : y;
 }
 
+/* t^2 - square, what rounding the square lost */
+INLINE float v32_square_lost(float t, float square)
+{
+#ifdef __FMA__
+    return FMA32(t, t, -square);
+#else
+    float high = v32_of_bits(v32_bits(t) & (int32_t)0xfffff000), low = t - high; /* Dekker 1971: halves whose products are exact */
+    return ((high * high - square) + 2 * high * low) + low * low;
+#endif
+}
+/* Phi(-t) e^(t^2 / 2) for t >= 0 */
+INLINE float v32_mills(float t)
+{
+    float r = 1 / (t + 3.5f), z = FMA32(r, -7, 1);
+    float p = 0x1.aca70ap-14f;
+    p = FMA32(p, z, 0x1.ab8022p-12f);
+    p = FMA32(p, z, -0x1.02267ep-11f);
+    p = FMA32(p, z, -0x1.9e8d7p-9f);
+    p = FMA32(p, z, 0x1.a99e22p-8f);
+    p = FMA32(p, z, 0x1.1d1f74p-6f);
+    p = FMA32(p, z, -0x1.db5af2p-4f);
+    p = FMA32(p, z, 0x1.42fee8p-2f);
+    p = FMA32(p, z, -0x1.21914ep-1f);
+    p = FMA32(p, z, 0x1.7d241ap-1f);
+    return p * r;
+}
+INLINE float v32_erf(float x)
+{
+    float a = x < 0 ? -x : x, square = a * a, tail = v32_exp(-square) * v32_mills(a * 0x1.6a09e6p0f);
+    float far = 1 - 2 * tail;
+    float p = 0x1.4c5cb4p-14f;
+    p = FMA32(p, square, -0x1.a5197ap-11f);
+    p = FMA32(p, square, 0x1.542fecp-8f);
+    p = FMA32(p, square, -0x1.b7fec4p-6f);
+    p = FMA32(p, square, 0x1.ce2d52p-4f);
+    p = FMA32(p, square, -0x1.81274p-2f);
+    p = FMA32(p, square, 0x1.06eba8p-3f);
+    float near = FMA32(x, p, x);
+    return a < 1 ? near : x < 0 ? -far : far;
+}
+/* The normal distribution: *density e^(-x^2 / 2), and the result times it Phi(-|x|), with a small relative error for all x. */
+INLINE float v32_tail(float x, float *density)
+{
+    float t = v32_clip(x < 0 ? -x : x, 0, 40), square = t * t;
+    *density = v32_exp(-0.5f * square);
+    return v32_mills(t) * (1 - 0.5f * v32_square_lost(t, square));
+}
+/* x Phi(x), the small factor last: a denormal is rounded once; -inf would meet Phi = 0 */
+INLINE float v32_gelu(float x)
+{
+    float density, tail = v32_tail(x, &density), below = v32_clip(x, -40, 0) * tail * density;
+    return x < 0 ? below : x * (1 - tail * density);
+}
+/* Phi(x) + x e^(-x^2 / 2) / sqrt(2 pi) */
+INLINE float v32_gelu_d(float x)
+{
+    float density, tail = v32_tail(x, &density), below = tail * density, p = x < 0 ? below : 1 - below;
+    return FMA32(v32_clip(x, -40, 40) * density, 0x1.988454p-2f, p);
+}
+INLINE float v32_silu(float x) { return v32_clip(x, -800, (float)INFINITY) * v32_logistic(x); }
+INLINE float v32_silu_d(float x)
+{
+    float s = v32_logistic(x);
+    return s * (1 + v32_clip(x, -800, 800) * (1 - s));
+}
+/* log(1 + e^x) */
+INLINE float v32_softplus(float x) { return (x > 0 ? x : x <= 0 ? 0 : x) + v32_log1p(v32_exp(x < 0 ? x : -x)); }
+
 /* ---- f64 ---------------------------------------------------------------------------------------------------------------------*/
 #define MAGIC64 0x1.8p52
 
@@ -237,5 +308,90 @@ INLINE double v64_log1p(double x)
     y = x == 0 ? x : y;
     return x < -1 || x != x ? (u - u) / (x - x) : y;
 }
+/* t^2 - square, what rounding the square lost */
+INLINE double v64_square_lost(double t, double square)
+{
+#ifdef __FMA__
+    return FMA64(t, t, -square);
+#else
+    double high = v64_of_bits(v64_bits(t) & (int64_t)0xfffffffff8000000), low = t - high; /* Dekker 1971: halves whose products are exact */
+    return ((high * high - square) + 2 * high * low) + low * low;
+#endif
+}
+/* Phi(-t) e^(t^2 / 2) for t >= 0 */
+INLINE double v64_mills(double t)
+{
+    double r = 1 / (t + 4.5), z = FMA64(r, -9, 1);
+    double p = 0x1.67e1cdb68ed6cp-31;
+    p = FMA64(p, z, -0x1.fbc1b5a4d086ap-32);
+    p = FMA64(p, z, -0x1.5b66bfc673d8dp-27);
+    p = FMA64(p, z, -0x1.e324a8afaf56p-29);
+    p = FMA64(p, z, 0x1.29b25968e5f2dp-24);
+    p = FMA64(p, z, 0x1.09a39038c3eabp-24);
+    p = FMA64(p, z, -0x1.9690aa56e9ebp-22);
+    p = FMA64(p, z, -0x1.0c6b8da18dba4p-21);
+    p = FMA64(p, z, 0x1.1f960f23a18a8p-19);
+    p = FMA64(p, z, 0x1.ac2615779727ap-19);
+    p = FMA64(p, z, -0x1.ddad24c3753dfp-17);
+    p = FMA64(p, z, -0x1.0b4f9c9c54727p-16);
+    p = FMA64(p, z, 0x1.d5f0ea204faf9p-14);
+    p = FMA64(p, z, 0x1.ac3ae201835b6p-18);
+    p = FMA64(p, z, -0x1.e129d97487968p-11);
+    p = FMA64(p, z, 0x1.ca72087233c9bp-10);
+    p = FMA64(p, z, 0x1.14cc7955550f7p-8);
+    p = FMA64(p, z, -0x1.157951c689061p-5);
+    p = FMA64(p, z, 0x1.c8391e19cf297p-4);
+    p = FMA64(p, z, -0x1.03379aa028e7ap-2);
+    p = FMA64(p, z, 0x1.c92ad93fe24fap-2);
+    p = FMA64(p, z, -0x1.47cfdd7a97246p-1);
+    p = FMA64(p, z, 0x1.86c626e278bb3p-1);
+    return p * r;
+}
+INLINE double v64_erf(double x)
+{
+    double a = x < 0 ? -x : x, square = a * a, tail = v64_exp(-square) * v64_mills(a * 0x1.6a09e667f3bcdp0);
+    double far = 1 - 2 * tail;
+    double p = -0x1.ac1a4196e3b8fp-31;
+    p = FMA64(p, square, 0x1.d73d744d56d18p-27);
+    p = FMA64(p, square, -0x1.5c0bc3130e26fp-23);
+    p = FMA64(p, square, 0x1.b9807f233887fp-20);
+    p = FMA64(p, square, -0x1.f4ca5bb2856d7p-17);
+    p = FMA64(p, square, 0x1.f9a2bb4bba0e4p-14);
+    p = FMA64(p, square, -0x1.c02db03ff6859p-11);
+    p = FMA64(p, square, 0x1.565bccf908894p-8);
+    p = FMA64(p, square, -0x1.b82ce311f7069p-6);
+    p = FMA64(p, square, 0x1.ce2f21a040b02p-4);
+    p = FMA64(p, square, -0x1.812746b0379b5p-2);
+    p = FMA64(p, square, 0x1.06eba8214db68p-3);
+    double near = FMA64(x, p, x);
+    return a < 1 ? near : x < 0 ? -far : far;
+}
+/* The normal distribution: *density e^(-x^2 / 2), and the result times it Phi(-|x|), with a small relative error for all x. */
+INLINE double v64_tail(double x, double *density)
+{
+    double t = v64_clip(x < 0 ? -x : x, 0, 40), square = t * t;
+    *density = v64_exp(-0.5 * square);
+    return v64_mills(t) * (1 - 0.5 * v64_square_lost(t, square));
+}
+/* x Phi(x), the small factor last: a denormal is rounded once; -inf would meet Phi = 0 */
+INLINE double v64_gelu(double x)
+{
+    double density, tail = v64_tail(x, &density), below = v64_clip(x, -40, 0) * tail * density;
+    return x < 0 ? below : x * (1 - tail * density);
+}
+/* Phi(x) + x e^(-x^2 / 2) / sqrt(2 pi) */
+INLINE double v64_gelu_d(double x)
+{
+    double density, tail = v64_tail(x, &density), below = tail * density, p = x < 0 ? below : 1 - below;
+    return FMA64(v64_clip(x, -40, 40) * density, 0x1.9884533d43651p-2, p);
+}
+INLINE double v64_silu(double x) { return v64_clip(x, -800, (double)INFINITY) * v64_logistic(x); }
+INLINE double v64_silu_d(double x)
+{
+    double s = v64_logistic(x);
+    return s * (1 + v64_clip(x, -800, 800) * (1 - s));
+}
+/* log(1 + e^x) */
+INLINE double v64_softplus(double x) { return (x > 0 ? x : x <= 0 ? 0 : x) + v64_log1p(v64_exp(x < 0 ? x : -x)); }
 
 #endif

@@ -112,6 +112,34 @@ GR_API gr_module *gr_activation_named(gr_ctx *c, gr_activation_fn f, const char 
 GR_API gr_tensor *gr_dropout(gr_tensor *x, double p);
 GR_API gr_module *gr_dropout_layer(gr_ctx *c, double p);
 
+/* y[i] = weight[x[i]]          x: i64 [..]   weight: [rows, width], standard normal   y: [.., width] */
+typedef struct gr_embedding_opts {
+    gr_type dtype; /* default the context's */
+    unsigned char end_;
+} gr_embedding_opts;
+GR_API gr_module *gr_embedding_layer_with(gr_ctx *c, int64_t rows, int64_t width, gr_embedding_opts o);
+#define gr_embedding_layer(...) GR_OPT3(gr_embedding_layer_with, gr_embedding_opts, __VA_ARGS__)
+
+/* gr_layer_norm along the last dimension.   x: [.., n]   weight, bias: [n], ones and zeros at first */
+typedef struct gr_norm_opts {
+    double eps;    /* default 1e-5 */
+    gr_type dtype; /* default the context's */
+    unsigned char end_;
+} gr_norm_opts;
+GR_API gr_module *gr_layer_norm_layer_with(gr_ctx *c, int64_t n, gr_norm_opts o);
+#define gr_layer_norm_layer(...) GR_OPT2(gr_layer_norm_layer_with, gr_norm_opts, __VA_ARGS__)
+
+/* i, f, g, o = x_t weight_ih + bias_ih + h weight_hh + bias_hh;  c = s(f) c + s(i) tanh(g);  h = s(o) tanh(c)
+ * x: [n, t, in]   y: h of every step, [n, t, hidden]   weight_ih: [in, 4 hidden]   weight_hh: [hidden, 4 hidden]
+ * h and c start at 0. Gates stand in PyTorch's order i, f, g, o; the weights are the transposes of its; all start uniform in
+ * +-1 / sqrt(hidden). Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. */
+typedef struct gr_lstm_opts {
+    gr_type dtype; /* default the context's */
+    unsigned char end_;
+} gr_lstm_opts;
+GR_API gr_module *gr_lstm_with(gr_ctx *c, int64_t in, int64_t hidden, gr_lstm_opts o);
+#define gr_lstm(...) GR_OPT3(gr_lstm_with, gr_lstm_opts, __VA_ARGS__)
+
 /* y: [n, d1, d2, ...] as [n, d1 d2 ...] */
 GR_API gr_module *gr_flatten_layer(gr_ctx *c);
 
@@ -121,7 +149,7 @@ GR_API gr_module *gr_sequential_of(gr_ctx *c, gr_module *const *children, int n)
 #define gr_sequential(c, ...)                                                                                        \
     gr_sequential_of(c, (gr_module *const[]){ __VA_ARGS__ }, (int)(sizeof((gr_module *const[]){ __VA_ARGS__ }) / sizeof(gr_module *)))
 
-#define GR_LAYERS(X) X(linear) X(activation) X(dropout) X(flatten) X(sequential)
+#define GR_LAYERS(X) X(linear) X(activation) X(dropout) X(flatten) X(embedding) X(layer_norm) X(lstm) X(sequential)
 #define GR_LAYER_DECLARE(name) GR_API extern const gr_layer gr_layer_##name;
 GR_LAYERS(GR_LAYER_DECLARE)
 

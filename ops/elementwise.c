@@ -186,6 +186,36 @@ UNARY(sign, "y = sign(x)", "dx = dy * 0", "-2..2", 0, (x > 0) - (x < 0))
 #define vjp_heaviside gr__zero_vjp
 UNARY(heaviside, "y = heaviside(x)", "dx = dy * 0", "-2..2", 0, x <= 0 ? 0 : 1)
 
+VJP(expm1) { return (void)i, gr_amul(dy, gr_add_any(t_(y), n_(1))); }
+UNARY(expm1, "y = exp(x) - 1", "dx = dy * (y + 1)", "-2..2", 0, expm1(x))
+
+VJP(log1p) { return (void)i, gr_amul(dy, gr_reciprocal(gr_add_any(t_(X), n_(1)))); }
+UNARY(log1p, "y = log(1 + x)", "dx = dy / (1 + x)", "-0.5..2", 0, log1p(x))
+
+#define SQRT_2 1.4142135623730951
+#define SQRT_2_PI 2.5066282746310002
+VJP(erf) { return (void)i, gr_amul(dy, gr_mul_any(n_(2 * SQRT_2 / SQRT_2_PI), t_(gr_exp(gr_neg(gr_square(X)))))); }
+UNARY(erf, "y = erf(x)", "dx = dy * 1.1283791670955126 * exp(-(x^2))", "-2..2", 0, erf(x))
+
+VJP(gelu)
+{
+    gr_tensor *x = X, *twice = gr_add_any(n_(1), t_(gr_erf(gr_mul_any(t_(x), n_(1 / SQRT_2))))); /* 2 Phi(x) */
+    gr_tensor *density = gr_mul_any(n_(1 / SQRT_2_PI), t_(gr_exp(gr_mul_any(n_(-0.5), t_(gr_square(x))))));
+    return (void)i, gr_amul(dy, gr_add(gr_mul_any(n_(0.5), t_(twice)), gr_mul(x, density)));
+}
+UNARY(gelu, "y = x * (1 + erf(x / sqrt(2))) / 2", "dx = dy * ((1 + erf(x / sqrt(2))) / 2 + x * exp(-(x^2) / 2) / 2.5066282746310002)", "-3..3",
+      0, x * erfc(-x / SQRT_2) / 2)
+
+VJP(silu)
+{
+    gr_tensor *s = gr_sigmoid(X);
+    return (void)i, gr_amul(dy, gr_mul(s, gr_add_any(n_(1), t_(gr_mul(X, gr_sub_any(n_(1), t_(s)))))));
+}
+UNARY(silu, "y = x * sigmoid(x)", "dx = dy * sigmoid(x) * (1 + x * (1 - sigmoid(x)))", "-3..3", 0, x / (1 + exp(-x)))
+
+VJP(softplus) { return (void)i, gr_amul(dy, gr_sigmoid(X)); }
+UNARY(softplus, "y = max(x, 0) + log(1 + exp(-abs(x)))", "dx = dy * sigmoid(x)", "-3..3", 0, fmax(x, 0) + log1p(exp(-fabs(x))))
+
 /* ---- two inputs ------------------------------------------------------------------------------------------------------------*/
 VJP(add) { return (void)y, (void)i, dy; }
 BINARY(add, "y = a + b", "da = dy; db = dy", "-2..2", "-2..2", GR_OP_LINEAR, ALIAS, ALIAS, a + b)

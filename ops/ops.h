@@ -73,6 +73,9 @@ GR_API gr_tensor *gr_ge(gr_tensor *a, gr_tensor *b);
 /* y = c ? a : b, c bool.   da = dy where c, db = dy where not c */
 GR_API gr_tensor *gr_where(gr_tensor *c, gr_tensor *a, gr_tensor *b);
 
+/* y = value where mask, else x; mask bool.   dx = dy where not mask, whatever x is there */
+GR_API gr_tensor *gr_masked_fill(gr_tensor *x, gr_tensor *mask, double value);
+
 GR_API gr_tensor *gr_add_any(gr_operand a, gr_operand b);
 GR_API gr_tensor *gr_sub_any(gr_operand a, gr_operand b);
 GR_API gr_tensor *gr_mul_any(gr_operand a, gr_operand b);
@@ -121,6 +124,14 @@ GR_API gr_tensor *gr_sign(gr_tensor *x);    /* y = -1, 0, 1    dx = 0 */
 GR_API gr_tensor *gr_heaviside(gr_tensor *x);    /* y = 0 for x <= 0, else 1    dx = 0 */
 GR_API gr_tensor *gr_square(gr_tensor *x);  /* y = x^2         dx = 2 dy x */
 GR_API gr_tensor *gr_reciprocal(gr_tensor *x); /* y = 1 / x    dx = -dy y^2 */
+GR_API gr_tensor *gr_expm1(gr_tensor *x);   /* y = e^x - 1, exact near 0       dx = dy (y + 1) */
+GR_API gr_tensor *gr_log1p(gr_tensor *x);   /* y = ln(1 + x), exact near 0     dx = dy / (1 + x) */
+GR_API gr_tensor *gr_erf(gr_tensor *x);     /* y = 2 / sqrt(pi) int_0^x e^(-t^2) dt     dx = dy 2 / sqrt(pi) e^(-x^2) */
+/* y = x Phi(x), Phi the normal distribution function: (1 + erf(x / sqrt 2)) / 2; exact form, no tanh.
+ * dx = dy (Phi(x) + x phi(x)), phi(x) = e^(-x^2 / 2) / sqrt(2 pi). Source: Hendrycks and Gimpel, arXiv 1606.08415 */
+GR_API gr_tensor *gr_gelu(gr_tensor *x);
+GR_API gr_tensor *gr_silu(gr_tensor *x);     /* y = x s(x), s the sigmoid    dx = dy s(x) (1 + x (1 - s(x))) */
+GR_API gr_tensor *gr_softplus(gr_tensor *x); /* y = ln(1 + e^x)              dx = dy s(x), without a threshold */
 /* y = min(max(x, low), high); dx = dy strictly between the bounds, 0 at and outside them */
 GR_API gr_tensor *gr_clamp(gr_tensor *x, double low, double high);
 /* The same elements in another dtype; towards zero for i64, x != 0 for bool. dx = dy in the dtype of x; float to float only */
@@ -151,7 +162,22 @@ GR_API gr_tensor *gr_argmin(gr_tensor *x, int dim);
 GR_API gr_tensor *gr_logsumexp_with(gr_tensor *x, gr_reduce_opts o);
 #define gr_logsumexp(...) GR_OPT1(gr_logsumexp_with, gr_reduce_opts, __VA_ARGS__)
 GR_API gr_tensor *gr_softmax(gr_tensor *x, int dim);     /* y = exp(x - logsumexp x)   dx = y (dy - sum(dy y)) */
+/* The softmax of the elements whose mask is true; the others are 0, as is a row without any, and get no gradient. mask: bool,
+ * broadcasts to x. */
+GR_API gr_tensor *gr_masked_softmax(gr_tensor *x, gr_tensor *mask, int dim);
 GR_API gr_tensor *gr_log_softmax(gr_tensor *x, int dim); /* y = x - logsumexp x        dx = dy - softmax(x) sum(dy) */
+
+/* y = h w + b, h = (x - m) r along the last dimension: m = mean x, r = 1 / sqrt(mean (x - m)^2 + eps)
+ * x: [.., n]   weight w, bias b: [n], absent: ones, zeros   y: [.., n]
+ * dx = r (g - mean g - h mean(g h)), g = dy w;  dw = sum over rows of dy h, db of dy.
+ * Fails with GR_ESHAPE for another size of w or b. Source: Ba, Kiros, Hinton, arXiv 1607.06450 */
+typedef struct gr_layer_norm_opts {
+    gr_tensor *weight, *bias;
+    double eps; /* default 1e-5 */
+    unsigned char end_;
+} gr_layer_norm_opts;
+GR_API gr_tensor *gr_layer_norm_with(gr_tensor *x, gr_layer_norm_opts o);
+#define gr_layer_norm(...) GR_OPT1(gr_layer_norm_with, gr_layer_norm_opts, __VA_ARGS__)
 
 /* ---- shape -----------------------------------------------------------------------------------------------------------
  * All but gr_contiguous, gr_cat, gr_stack share memory with x where its strides allow. */
@@ -184,6 +210,14 @@ GR_API gr_tensor *gr_gather(gr_tensor *x, int dim, gr_tensor *index);
 /* y = x, then y[index[i][j]][j] += src[i][j] for dim 0, in row-major order.  dx = dy, dsrc = gr_gather(dy) */
 GR_API gr_tensor *gr_scatter_add(gr_tensor *x, int dim, gr_tensor *index, gr_tensor *src);
 
+/* y[.., i, ..] = x[.., index[i], ..] along dim; the index has any shape, which takes the place of dim.
+ * dx = gr_index_add(zeros, dy): what is read twice gets both parts, in row-major order */
+GR_API gr_tensor *gr_index_select(gr_tensor *x, int dim, gr_tensor *index);
+/* y = x, then y[.., index[i], ..] += src[.., i, ..] in row-major order.  dx = dy, dsrc = gr_index_select(dy) */
+GR_API gr_tensor *gr_index_add(gr_tensor *x, int dim, gr_tensor *index, gr_tensor *src);
+/* The rows of weight by number.  weight: [v, d]   index: [..]   y: [.., d] */
+GR_API gr_tensor *gr_embedding(gr_tensor *weight, gr_tensor *index);
+
 /* ---- contractions ----------------------------------------------------------------------------------------------------*/
 /* y = a b, the matrix product: y[i,j] = sum_k a[i,k] b[k,j].      gradient: da = dy b^T, db = a^T dy
  * a: [..., m, k]   b: [..., k, n]   y: [..., m, n]; leading dimensions broadcast. A vector a is a row, b a column; that
@@ -200,12 +234,13 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
 /* The records, for those who look an operation up or gradient-check it. */
 #define GR_OPS(X)                                                                                                    \
     X(neg) X(add) X(sub) X(mul) X(div) X(pow) X(exp) X(log) X(sqrt) X(sin) X(cos) X(tanh) X(sigmoid) X(relu) X(abs)   \
-    X(sign) X(square) X(reciprocal) X(maximum) X(minimum) X(clamp_min) X(clamp_max) X(amul) X(bce_with_logits) X(bce)       \
+    X(sign) X(square) X(reciprocal) X(expm1) X(log1p) X(erf) X(gelu) X(silu) X(softplus)                                  \
+    X(maximum) X(minimum) X(clamp_min) X(clamp_max) X(amul) X(bce_with_logits) X(bce)       \
     X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(where) X(astype)                                                            \
     X(heaviside) X(same) X(max_share)                                                                                      \
-    X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax)                   \
+    X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax) X(layer_norm)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
-    X(gather) X(scatter_add) X(matmul) X(cross_entropy)
+    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;
 GR_OPS(GR_OP_DECLARE)
 

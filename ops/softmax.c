@@ -49,6 +49,15 @@ static gr_tensor *softmax_vjp(gr_tensor *y, gr_tensor *dy, int i)
     gr_tensor *sum = gr_sum(gr_amul(dy, y), LAST);
     return gr_amul(gr_sub_any(t_(dy), t_(sum)), y);
 }
+static bool softmax_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
+{
+    int64_t n = y->dims[y->ndim - 1];
+    dx[0] = gr_empty_like(y);
+    dy = gr_contiguous(dy);
+    if (!dx[0] || !dy) return false;
+    if (y->numel) gr__kernels()->softmax_dx[gr__kt(y)](y->numel / n, n, y->data, dy->data, dx[0]->data);
+    return true;
+}
 /* f: of x and its log-sum-exp */
 static void rows_reference(const gr_call *k, const double *x, double *y, double (*f)(double x, double lse))
 {
@@ -78,8 +87,15 @@ gr_tensor *gr_softmax(gr_tensor *x, int dim) { return along(&gr_op_softmax, x, d
 SAMPLES(softmax)
 SAMPLES(log_softmax)
 const gr_op gr_op_softmax = { .name = "softmax", .formula = "y = exp(x) / sum(exp(x))", .gradient = "dx = y * (dy - sum(dy * y))", .arity = 1,
-                              .shape = rows_shape, .forward = softmax_forward, .vjp = softmax_vjp, .reference_tensor = softmax_reference,
+                              .shape = rows_shape, .forward = softmax_forward, .vjp = softmax_vjp, .backward = softmax_backward, .reference_tensor = softmax_reference,
                               .samples = softmax_samples, .bad = softmax_bad };
+
+/* A row without a true element is NaN in the middle and 0 outside: where lets neither it nor its derivative through. */
+gr_tensor *gr_masked_softmax(gr_tensor *x, gr_tensor *mask, int dim)
+{
+    gr_tensor *kept = gr_where_any(mask, t_(x), n_(-INFINITY));
+    return gr_where_any(mask, t_(gr_softmax(kept, dim)), n_(0));
+}
 
 /* ---- log_softmax -------------------------------------------------------------------------------------------------------------*/
 static bool log_softmax_forward(const gr_call *k, gr_tensor *y) { return run_rows(k, y, gr__kernels()->log_softmax); }

@@ -63,12 +63,19 @@ gr_tensor *gr_where_any(gr_tensor *c, gr_operand a, gr_operand b)
     return gr_where(c, number_beside(c, a, &b), number_beside(c, b, &a));
 }
 
+gr_tensor *gr_masked_fill(gr_tensor *x, gr_tensor *mask, double value)
+{
+    return gr_where_any(mask, gr_operand_number(value), gr_operand_tensor(x));
+}
+
 static gr_tensor *where_call(gr_tensor **x) { return gr_where(x[0], x[1], x[2]); }
 static gr_tensor *where_zero(gr_tensor **x) { return gr_where_any(x[0], gr_operand_tensor(x[1]), gr_operand_number(0)); }
+static gr_tensor *where_filled(gr_tensor **x) { return gr_masked_fill(x[0], x[1], -3); }
 static const gr_sample where_samples[] = {
     { "bool [2, 3]; [2, 3]; [2, 3]", where_call }, { "bool []; []; []", where_call },
     { "bool [3]; [2, 1]; [1, 3]", where_call },    { "bool [2, 1]; [2, 3]", where_zero },
     { "bool [0]; [0]; []", where_call },           { "bool [2, 2]; [2]; [2, 2, 2]", where_call },
+    { "[2, 3]; bool [3]", where_filled },
     { NULL, NULL } };
 static const gr_bad_call where_bad[] = {
     { "[2]; [2]; [2]", where_call, GR_EDTYPE,

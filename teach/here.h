@@ -61,6 +61,12 @@
 #define gr_sign(...) GR_HERE(gr_sign(__VA_ARGS__), "gr_sign(" #__VA_ARGS__ ")")
 #define gr_square(...) GR_HERE(gr_square(__VA_ARGS__), "gr_square(" #__VA_ARGS__ ")")
 #define gr_reciprocal(...) GR_HERE(gr_reciprocal(__VA_ARGS__), "gr_reciprocal(" #__VA_ARGS__ ")")
+#define gr_expm1(...) GR_HERE(gr_expm1(__VA_ARGS__), "gr_expm1(" #__VA_ARGS__ ")")
+#define gr_log1p(...) GR_HERE(gr_log1p(__VA_ARGS__), "gr_log1p(" #__VA_ARGS__ ")")
+#define gr_erf(...) GR_HERE(gr_erf(__VA_ARGS__), "gr_erf(" #__VA_ARGS__ ")")
+#define gr_gelu(...) GR_HERE(gr_gelu(__VA_ARGS__), "gr_gelu(" #__VA_ARGS__ ")")
+#define gr_silu(...) GR_HERE(gr_silu(__VA_ARGS__), "gr_silu(" #__VA_ARGS__ ")")
+#define gr_softplus(...) GR_HERE(gr_softplus(__VA_ARGS__), "gr_softplus(" #__VA_ARGS__ ")")
 #define gr_clamp(...) GR_HERE(gr_clamp(__VA_ARGS__), "gr_clamp(" #__VA_ARGS__ ")")
 #define gr_astype(...) GR_HERE(gr_astype(__VA_ARGS__), "gr_astype(" #__VA_ARGS__ ")")
 #define gr_bce_with_logits(...) GR_HERE(gr_bce_with_logits(__VA_ARGS__), "gr_bce_with_logits(" #__VA_ARGS__ ")")
@@ -82,6 +88,11 @@
 #define gr_stack(...) GR_HERE(gr_stack(__VA_ARGS__), "gr_stack(" #__VA_ARGS__ ")")
 #define gr_gather(...) GR_HERE(gr_gather(__VA_ARGS__), "gr_gather(" #__VA_ARGS__ ")")
 #define gr_scatter_add(...) GR_HERE(gr_scatter_add(__VA_ARGS__), "gr_scatter_add(" #__VA_ARGS__ ")")
+#define gr_index_select(...) GR_HERE(gr_index_select(__VA_ARGS__), "gr_index_select(" #__VA_ARGS__ ")")
+#define gr_index_add(...) GR_HERE(gr_index_add(__VA_ARGS__), "gr_index_add(" #__VA_ARGS__ ")")
+#define gr_embedding(...) GR_HERE(gr_embedding(__VA_ARGS__), "gr_embedding(" #__VA_ARGS__ ")")
+#define gr_masked_fill(...) GR_HERE(gr_masked_fill(__VA_ARGS__), "gr_masked_fill(" #__VA_ARGS__ ")")
+#define gr_masked_softmax(...) GR_HERE(gr_masked_softmax(__VA_ARGS__), "gr_masked_softmax(" #__VA_ARGS__ ")")
 #define gr_matmul(...) GR_HERE(gr_matmul(__VA_ARGS__), "gr_matmul(" #__VA_ARGS__ ")")
 #define gr_cross_entropy_rows(...) GR_HERE(gr_cross_entropy_rows(__VA_ARGS__), "gr_cross_entropy_rows(" #__VA_ARGS__ ")")
 
@@ -93,6 +104,7 @@
 #undef gr_min
 #undef gr_logsumexp
 #undef gr_slice
+#undef gr_layer_norm
 #define GR_HERE_REDUCE(f, text, ...) GR_HERE(GR_OPT1(f, gr_reduce_opts, __VA_ARGS__), text)
 #define gr_sum(...) GR_HERE_REDUCE(gr_sum_with, "gr_sum(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_mean(...) GR_HERE_REDUCE(gr_mean_with, "gr_mean(" #__VA_ARGS__ ")", __VA_ARGS__)
@@ -100,6 +112,7 @@
 #define gr_max(...) GR_HERE_REDUCE(gr_max_with, "gr_max(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_min(...) GR_HERE_REDUCE(gr_min_with, "gr_min(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_logsumexp(...) GR_HERE_REDUCE(gr_logsumexp_with, "gr_logsumexp(" #__VA_ARGS__ ")", __VA_ARGS__)
+#define gr_layer_norm(...) GR_HERE(GR_OPT1(gr_layer_norm_with, gr_layer_norm_opts, __VA_ARGS__), "gr_layer_norm(" #__VA_ARGS__ ")")
 #define gr_slice(...) GR_HERE(GR_OPT4(gr_slice_with, gr_slice_opts, __VA_ARGS__), "gr_slice(" #__VA_ARGS__ ")")
 
 #endif

@@ -74,6 +74,18 @@ TEST(abs_and_sign_have_derivative_zero_at_zero)
     SECOND(gr_abs, 3, V(-1, 0, 1), V(0, 0, 0));
     SECOND(gr_sign, 3, V(-1, 0, 1), V(0, 0, 0));
 }
+TEST(smooth_activations_saturate_without_overflow)
+{
+    ROW(gr_gelu, 7, V(-I, -800, 0, 800, I, 1e300, NAN), V(0, 0, 0, 800, I, 1e300, NAN), V(0, 0, 0.5, 1, 1, 1, NAN));
+    ROW(gr_silu, 6, V(-I, -800, 0, 800, I, NAN), V(0, 0, 0, 800, I, NAN), V(0, 0, 0.5, 1, 1, NAN));
+    ROW(gr_softplus, 6, V(-I, -800, 0, 800, I, NAN), V(0, 0, log(2), 800, I, NAN), V(0, 0, 0.5, 1, 1, NAN));
+    ROW(gr_erf, 5, V(-I, -30, 0, 30, I), V(-1, -1, 0, 1, 1), V(0, 0, 1.1283791670955126, 0, 0));
+    ROW(gr_log1p, 4, V(-1, 0, I, -2), V(-I, 0, I, NAN), V(I, 1, 0, -1));
+    ROW(gr_expm1, 3, V(-I, 0, I), V(-1, 0, I), V(0, 1, I));
+    SECOND(gr_gelu, 3, V(-800, 0, 800), V(0, 0.79788456080286541, 0));
+    SECOND(gr_silu, 3, V(-800, 0, 800), V(0, 0.5, 0));
+    SECOND(gr_softplus, 3, V(-800, 0, 800), V(0, 0.25, 0));
+}
 TEST(singular_points_have_infinite_derivatives)
 {
     ROW(gr_sqrt, 3, V(0, -1, 4), V(0, NAN, 2), V(I, NAN, 0.25));
@@ -231,6 +243,43 @@ TEST(duplicate_indices_accumulate)
 {
     ROW(twice_the_first, 3, V(1, 2, 3), V(2, 2, 1), V(1, 2, 0));
     ROW(add_at_one, 3, V(1, 2, 3), V(1, 14, 3), V(1, 1, 1));
+}
+
+static gr_tensor *attend(gr_tensor *x)
+{
+    gr_ctx *c = gr_ctx_of(x);
+    gr_tensor *mask = gr_from(c, GR_SHAPE(2, 3), (bool[]){ true, false, true, false, false, false });
+    gr_tensor *y = gr_masked_softmax(gr_reshape(x, GR_SHAPE(2, 3)), mask, -1);
+    return gr_reshape(gr_mul(y, gr_from(c, GR_SHAPE(3), (double[]){ 1, 7, 3 })), GR_SHAPE(6));
+}
+TEST(a_masked_softmax_of_nothing_is_zero_with_zero_gradient)
+{
+    ROW(attend, 6, V(2, NAN, 2, 1, I, NAN), V(0.5, 0, 1.5, 0, 0, 0), V(-0.5, 0, 0.5, 0, 0, 0));
+    SECOND(attend, 6, V(2, 5, 2, 1, 2, 3), V(0, 0, 0, 0, 0, 0));
+}
+static gr_tensor *hide_second(gr_tensor *x)
+{
+    return gr_masked_fill(gr_sqrt(x), gr_from(gr_ctx_of(x), GR_SHAPE(3), (bool[]){ false, true, false }), -I);
+}
+TEST(masked_fill_hides_value_and_derivative)
+{
+    ROW(hide_second, 3, V(4, -1, 1), V(2, -I, 1), V(0.25, 0, 0.5));
+}
+static gr_tensor *rows_twice(gr_tensor *x)
+{
+    gr_ctx *c = gr_ctx_of(x);
+    return gr_embedding(gr_reshape(x, GR_SHAPE(2, 2)), gr_from(c, GR_SHAPE(3), (int[]){ 1, 1, 0 }));
+}
+TEST(embedded_rows_accumulate)
+{
+    ROW(rows_twice, 4, V(1, 2, 3, 4), V(3, 4, 3, 4, 1, 2), V(1, 1, 2, 2));
+}
+static gr_tensor *norm_row(gr_tensor *x) { return gr_layer_norm(x); }
+TEST(layer_norm_of_equal_elements_is_zero_and_a_nan_stays_in_its_row)
+{
+    ROW(norm_row, 3, V(5, 5, 5), V(0, 0, 0), V(0, 0, 0));
+    ROW(norm_row, 3, V(5, NAN, 5), V(NAN, NAN, NAN), V(NAN, NAN, NAN));
+    ROW(norm_row, 4, V(1e8 + 1, 1e8, 1e8 + 1, 1e8), V(0.99998000059998, -0.99998000059998, 0.99998000059998, -0.99998000059998), NULL);
 }
 
 /* ---- integers ------------------------------------------------------------------------------------------------------------------*/
