@@ -11,6 +11,7 @@
 #define FUNCTIONS(T, S, M, V)                                                                                         \
     static inline T S##_from_logits(T x, T t) { return (x > 0 ? x : x <= 0 ? 0 : x) - x * t + V(log1p)(V(exp)(-M(fabs)(x))); } \
     static inline T S##_floored_log(T p) { return p < (T)3.72007597602083e-44 ? p != p ? p : -100 : V(log)(p); } /* log p >= -100 */       \
+    static inline T S##_sign_of(T x) { return x != x ? x : (T)(x > 0 ? 1 : 0) - (T)(x < 0 ? 1 : 0); }                 \
     static inline T S##_larger(T a, T b) { return a > b || a != a ? a : b; }                                         \
     static inline T S##_smaller(T a, T b) { return a < b || a != a ? a : b; }                                        \
     /* the part of dy that goes to a: ties are shared, a NaN takes all */                                            \

@@ -5,6 +5,7 @@
 #define N(a, b) N2(a, b)
 #define from_logits N(S, from_logits)
 #define larger N(S, larger)
+#define sign_of N(S, sign_of)
 #define floored_log N(S, floored_log)
 #define smaller N(S, smaller)
 #define share N(S, share)
@@ -155,6 +156,7 @@ ACCUMULATE_FLOAT(min, smaller(x, a))
 #undef N2
 #undef from_logits
 #undef larger
+#undef sign_of
 #undef floored_log
 #undef smaller
 #undef share

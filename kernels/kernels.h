@@ -27,8 +27,8 @@ typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
     X(tanh, V(tanh)(x), 1 - y * y)                                                                                   \
     X(sigmoid, V(logistic)(x), y * (1 - y))                                                                             \
     X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1))                                                                     \
-    X(abs, M(fabs)(x), x > 0 ? 1 : x < 0 ? -1 : x * 0)                                                               \
-    X(sign, x > 0 ? 1 : x < 0 ? -1 : x * 0, 0)                                                                       \
+    X(abs, M(fabs)(x), sign_of(x))                                                                                   \
+    X(sign, sign_of(x), 0)                                                                                           \
     X(heaviside, (T)(x <= 0 ? 0 : 1), 0)                                                                                  \
     X(square, x *x, 2 * x)                                                                                           \
     X(reciprocal, 1 / x, -(y * y))                                                                                   \
