@@ -86,6 +86,19 @@ static gr_tensor *lstm_step(gr_tensor *gates, int64_t hidden, gr_tensor **cell)
     return gr_mul(o, gr_tanh(*cell));
 }
 
+/* step[k] = x[:, k] by halves: a slice's derivative is as large as what it was cut from, so t cuts from the whole would cost
+ * t^2, halves of halves t log t */
+static void cut(gr_tensor *x, int64_t steps, gr_tensor **step)
+{
+    int64_t half = steps / 2;
+    if (steps == 1) {
+        *step = gr_select(x, 1, 0);
+        return;
+    }
+    cut(gr_slice(x, 1, 0, half), half, step);
+    cut(gr_slice(x, 1, half, steps), steps - half, step + half);
+}
+
 static gr_tensor *lstm_forward(gr_module *m, gr_tensor *x)
 {
     const size_attr *a = gr_module_attr(m);
@@ -102,8 +115,9 @@ static gr_tensor *lstm_forward(gr_module *m, gr_tensor *x)
     if (steps == 0) return gr_zeros(c, GR_SHAPE(n, 0, a->out), .dtype = gr_dtype(w));
     gr_tensor *gates = gr_add(gr_matmul(x, gr_module_get(m, "weight_ih")), bias); /* the part of x, of all steps at once */
     gr_tensor **y = gr__arena_alloc(gr__scope_now(c), (size_t)steps * sizeof *y);
+    if (y) cut(gates, steps, y);
     for (int64_t t = 0; y && t < steps; t++) {
-        h = lstm_step(gr_add(gr_select(gates, 1, t), gr_matmul(h, w)), a->out, &cell);
+        h = lstm_step(gr_add(y[t], gr_matmul(h, w)), a->out, &cell);
         y[t] = h;
     }
     return y && h ? gr_stack(y, (int)steps, 1) : NULL;
