@@ -190,6 +190,28 @@ GR_API gr_tensor *gr_scatter_add(gr_tensor *x, int dim, gr_tensor *index, gr_ten
  * dimension is left out of y.   Fails with GR_ESHAPE when k differs. */
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b);
 
+/* y[n, o, i, j] = bias[o] + sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] w[o, c, k, l], zero outside the image:
+ * the cross-correlation that networks call convolution.      dx = conv2d_input(dy, w), dw = conv2d_weight(x, dy)
+ * x: [n, in, h, w]   w: [out, in / groups, kh, kw]   bias: [out]   y: [n, out, (h + 2 p - d (kh - 1) - 1) / s + 1, ...]
+ * Group g of the output channels reads group g of the input channels. Numbers are for rows, then columns: .stride = {2, 2}.
+ * Zeros of padding are multiplied like other numbers: with an infinite weight they give NaN.
+ * Fails with GR_ESHAPE where channels do not fit or the kernel is larger than the padded image. */
+typedef struct gr_conv2d_opts {
+    gr_tensor *bias;
+    int stride[2];   /* default 1, 1 */
+    int padding[2];
+    int dilation[2]; /* default 1, 1 */
+    int groups;      /* default 1 */
+    int output_padding[2]; /* gr_conv_transpose2d alone: rows and columns more, below the stride */
+    unsigned char end_;
+} gr_conv2d_opts;
+GR_API gr_tensor *gr_conv2d_with(gr_tensor *x, gr_tensor *w, gr_conv2d_opts o);
+#define gr_conv2d(...) GR_OPT2(gr_conv2d_with, gr_conv2d_opts, __VA_ARGS__)
+/* The adjoint: what gr_conv2d with these options does backwards. A stride makes the image larger.
+ * x: [n, in, h, w]   w: [in, out / groups, kh, kw]   y: [n, out, (h - 1) s - 2 p + d (kh - 1) + 1 + output_padding, ...] */
+GR_API gr_tensor *gr_conv_transpose2d_with(gr_tensor *x, gr_tensor *w, gr_conv2d_opts o);
+#define gr_conv_transpose2d(...) GR_OPT2(gr_conv_transpose2d_with, gr_conv2d_opts, __VA_ARGS__)
+
 /* ---- fused losses ------------------------------------------------------------------------------------------------------
  * y = -log softmax(x)[t] for each row, without reduction.     dx = dy (softmax(x) - onehot(t))
  * x: [n, classes] or [classes], logits (with more dimensions, classes are dimension 1); t: i64 class numbers, without
@@ -205,7 +227,7 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
     X(heaviside) X(same) X(max_share)                                                                                      \
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
-    X(gather) X(scatter_add) X(matmul) X(cross_entropy)
+    X(gather) X(scatter_add) X(matmul) X(conv2d) X(conv2d_input) X(conv2d_weight) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;
 GR_OPS(GR_OP_DECLARE)
 

@@ -93,6 +93,8 @@
 #undef gr_min
 #undef gr_logsumexp
 #undef gr_slice
+#undef gr_conv2d
+#undef gr_conv_transpose2d
 #define GR_HERE_REDUCE(f, text, ...) GR_HERE(GR_OPT1(f, gr_reduce_opts, __VA_ARGS__), text)
 #define gr_sum(...) GR_HERE_REDUCE(gr_sum_with, "gr_sum(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_mean(...) GR_HERE_REDUCE(gr_mean_with, "gr_mean(" #__VA_ARGS__ ")", __VA_ARGS__)
@@ -101,5 +103,8 @@
 #define gr_min(...) GR_HERE_REDUCE(gr_min_with, "gr_min(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_logsumexp(...) GR_HERE_REDUCE(gr_logsumexp_with, "gr_logsumexp(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_slice(...) GR_HERE(GR_OPT4(gr_slice_with, gr_slice_opts, __VA_ARGS__), "gr_slice(" #__VA_ARGS__ ")")
+#define gr_conv2d(...) GR_HERE(GR_OPT2(gr_conv2d_with, gr_conv2d_opts, __VA_ARGS__), "gr_conv2d(" #__VA_ARGS__ ")")
+#define gr_conv_transpose2d(...)                                                                                     \
+    GR_HERE(GR_OPT2(gr_conv_transpose2d_with, gr_conv2d_opts, __VA_ARGS__), "gr_conv_transpose2d(" #__VA_ARGS__ ")")
 
 #endif
