@@ -95,6 +95,9 @@
 #undef gr_slice
 #undef gr_conv2d
 #undef gr_conv_transpose2d
+#undef gr_max_pool2d
+#undef gr_argmax_pool2d
+#undef gr_avg_pool2d
 #define GR_HERE_REDUCE(f, text, ...) GR_HERE(GR_OPT1(f, gr_reduce_opts, __VA_ARGS__), text)
 #define gr_sum(...) GR_HERE_REDUCE(gr_sum_with, "gr_sum(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_mean(...) GR_HERE_REDUCE(gr_mean_with, "gr_mean(" #__VA_ARGS__ ")", __VA_ARGS__)
@@ -106,5 +109,9 @@
 #define gr_conv2d(...) GR_HERE(GR_OPT2(gr_conv2d_with, gr_conv2d_opts, __VA_ARGS__), "gr_conv2d(" #__VA_ARGS__ ")")
 #define gr_conv_transpose2d(...)                                                                                     \
     GR_HERE(GR_OPT2(gr_conv_transpose2d_with, gr_conv2d_opts, __VA_ARGS__), "gr_conv_transpose2d(" #__VA_ARGS__ ")")
+#define GR_HERE_POOL(f, text, ...) GR_HERE(GR_OPT1(f, gr_pool2d_opts, __VA_ARGS__), text)
+#define gr_max_pool2d(...) GR_HERE_POOL(gr_max_pool2d_with, "gr_max_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
+#define gr_argmax_pool2d(...) GR_HERE_POOL(gr_argmax_pool2d_with, "gr_argmax_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
+#define gr_avg_pool2d(...) GR_HERE_POOL(gr_avg_pool2d_with, "gr_avg_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
 
 #endif
