@@ -1,5 +1,6 @@
 /* Pooling: where the largest element of each window is, and reading and adding by such positions.
- * A window's best is kept for a whole row of windows at a time, so that the loop runs along the row, not in the window.
+ * A block of windows at a time: as in conv.c, the rows and columns of the image that are equal modulo the stride are put
+ * side by side, so that each tap of all windows of the block is one run of elements.
  * Knows no tensor.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
@@ -7,29 +8,46 @@
 #include <math.h>
 #include <string.h>
 
-#define RUN 64    /* windows of a row at a time: their state stays in the first-level cache */
-#define LINE 1024 /* elements of a row of the image, spread for these windows */
+#define WINDOWS 512 /* of a block: their state stays in the first-level cache */
+#define COLUMNS 256
+#define SPREAD 4096 /* elements of the image for a block */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; }
 
+/* Windows (i .. i + rows - 1, j .. j + cols - 1). A row of a phase has len elements, lead rows more than there are windows. */
+typedef struct block {
+    int64_t i, j, rows, cols, len, lead;
+} block;
+
+/* The largest blocks that fit; rows < 1: none do. */
+static block block_of(const gr_pool2d_size *s)
+{
+    block k = { .cols = least(s->ow, COLUMNS), .lead = (s->kh - 1) / s->stride[0] };
+    k.len = k.cols + (s->kw - 1) / s->stride[1];
+    const int64_t phases = least(s->stride[0], s->kh) * least(s->stride[1], s->kw);
+    const int64_t rows = phases > SPREAD || k.len > SPREAD ? 0 : (SPREAD - 16) / (phases * k.len) - k.lead;
+    k.rows = least(s->oh, least(rows, (WINDOWS - 16) / k.len));
+    return k;
+}
+
 /* I: an integer of the width of T, so that both fill the same vectors; planes have less than 2^31 elements */
 #define POOL(S, T, I)                                                                                                \
-    /* one tap of the windows j < n of a row: x[j step], at position from + j move. The first of equals stays, a NaN wins. */ \
-    static inline __attribute__((always_inline)) void S##_tap(I n, int64_t step, I move, const T *restrict x, I from, T *restrict best, I *restrict at) \
+    /* One tap of windows q < n: x[q], at position base[q] + add. The first of equals stays, a NaN wins. */          \
+    static void S##_tap(I n, const T *restrict x, const I *restrict base, I add, T *restrict best, I *restrict at)   \
     {                                                                                                                \
-        for (I j = 0; j < n; j++) {                                                                                  \
-            const T v = x[j * step], b = best[j];                                                                    \
-            const I take = (I)(v > b) | ((I)(v != v) & (I)(b == b)), here = (I)(from + j * move), there = at[j];     \
-            best[j] = take ? v : b;                                                                                  \
-            at[j] = take ? here : there;                                                                             \
+        for (I q = 0; q < n; q++) {                                                                                  \
+            const T v = x[q], b = best[q];                                                                           \
+            const I take = (I)(v > b) | ((I)(v != v) & (I)(b == b)), here = (I)(base[q] + add), there = at[q];       \
+            best[q] = take ? v : b;                                                                                  \
+            at[q] = take ? here : there;                                                                             \
         }                                                                                                            \
     }                                                                                                                \
-    /* Row x of the image without the first `left` columns, phase after phase: out[f len + j] = x[left + j step + f], -inf outside */ \
-    static void S##_spread(int64_t w, int64_t left, int64_t step, int64_t phases, int64_t len, const T *x, T *out)   \
+    /* A row of w elements without the first `left`: out[f plane + j] = x[left + j step + f], -inf outside */        \
+    static void S##_spread(int64_t w, int64_t left, int64_t step, int64_t phases, int64_t len, int64_t plane, const T *x, T *out) \
     {                                                                                                                \
-        for (int64_t f = 0; f < phases; f++, out += len) {                                                           \
+        for (int64_t f = 0; f < phases; f++, out += plane) {                                                         \
             const int64_t first = least(len, up(-(left + f), step)), end = most(first, least(len, up(w - left - f, step))); \
             const T *from = x + left + f;                                                                            \
             for (int64_t j = 0; j < first; j++) out[j] = -(T)INFINITY;                                               \
@@ -37,38 +55,59 @@ static int64_t up(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; }
             for (int64_t j = end; j < len; j++) out[j] = -(T)INFINITY;                                               \
         }                                                                                                            \
     }                                                                                                                \
-    /* windows j0 .. j0 + n - 1 of row i of a plane; whole vectors of windows where their taps fit a line */         \
-    static void S##_run(const gr_pool2d_size *s, int64_t i, int64_t j0, int64_t n, const T *x, int64_t *index)       \
+    static void S##_block(const gr_pool2d_size *s, const block *k, const T *x, int64_t *index)                       \
     {                                                                                                                \
-        T best[RUN], line[LINE];                                                                                     \
-        I at[RUN];                                                                                                   \
-        const int64_t top = i * s->stride[0] - s->padding[0], left = j0 * s->stride[1] - s->padding[1], step = s->stride[1]; \
-        const int64_t all = up(n, 16) * 16, phases = least(step, s->kw), len = all + s->kw / step;                   \
-        for (int64_t j = 0; j < all; j++) {                                                                          \
-            best[j] = -(T)INFINITY;                                                                                  \
-            at[j] = (I)(most(top, 0) * s->w + most(left + j * step, 0));                                             \
-        }                                                                                                            \
-        for (int64_t a = most(0, -top); a < least(s->kh, s->h - top); a++) {                                         \
-            const T *row = x + (top + a) * s->w;                                                                     \
-            const int64_t from = (top + a) * s->w + left;                                                            \
-            if (len * phases <= LINE) {                                                                              \
-                S##_spread(s->w, left, step, phases, len, row, line);                                                \
-                for (int64_t b = 0; b < s->kw; b++) S##_tap((I)all, 1, (I)step, line + b % step * len + b / step, (I)(from + b), best, at); \
-                continue;                                                                                            \
+        T best[WINDOWS], part[SPREAD];                                                                               \
+        I at[WINDOWS], base[WINDOWS];                                                                                \
+        const int64_t sh = s->stride[0], sw = s->stride[1], top = k->i * sh - s->padding[0], left = k->j * sw - s->padding[1]; \
+        const int64_t n = k->rows * k->len, all = up(n, 16) * 16, phases = least(sw, s->kw), plane = (k->rows + k->lead) * k->len; \
+        for (int64_t q = n; q < all; q++) best[q] = 0, base[q] = at[q] = 0;                                          \
+        for (int64_t r = 0; r < k->rows; r++)                                                                        \
+            for (int64_t j = 0; j < k->len; j++) {                                                                   \
+                const I row = (I)(top + r * sh), column = (I)(left + j * sw), width = (I)s->w;                       \
+                best[r * k->len + j] = -(T)INFINITY;                                                                 \
+                base[r * k->len + j] = row * width + column;                                                         \
+                at[r * k->len + j] = (row > 0 ? row : 0) * width + (column > 0 ? column : 0);                        \
             }                                                                                                        \
-            for (int64_t b = 0; b < s->kw; b++) {                                                                    \
-                const int64_t first = up(-(left + b), step), end = least(n, up(s->w - left - b, step));              \
-                if (first < end) S##_tap((I)(end - first), step, (I)step, row + left + b + first * step, (I)(from + b + first * step), best + first, at + first); \
+        for (int64_t a = 0; a < least(sh, s->kh); a++)                                                               \
+            for (int64_t r = 0; r < k->rows + k->lead; r++) {                                                        \
+                const int64_t i = top + r * sh + a;                                                                  \
+                T *to = part + a * phases * plane + r * k->len;                                                      \
+                if (i >= 0 && i < s->h) S##_spread(s->w, left, sw, phases, k->len, plane, x + i * s->w, to);         \
+                else S##_spread(0, 0, sw, phases, k->len, plane, x, to);                                             \
             }                                                                                                        \
-        }                                                                                                            \
-        for (int64_t j = 0; j < n; j++) index[j] = at[j];                                                            \
+        for (int64_t q = 0; q < 16; q++) part[least(sh, s->kh) * phases * plane + q] = -(T)INFINITY;                 \
+        for (int64_t a = 0; a < s->kh; a++)                                                                          \
+            for (int64_t b = 0; b < s->kw; b++)                                                                      \
+                S##_tap((I)all, part + (a % sh * phases + b % sw) * plane + a / sh * k->len + b / sw, base, (I)(a * s->w + b), best, at); \
+        for (int64_t r = 0; r < k->rows; r++)                                                                        \
+            for (int64_t j = 0; j < k->cols; j++) index[r * s->ow + j] = at[r * k->len + j];                         \
     }                                                                                                                \
-    static void S##_argmax_pool2d(const gr_pool2d_size *s, const void *x_, int64_t *index)                        \
+    /* one window, where the kernel or the stride is too large for blocks */                                         \
+    static int64_t S##_window(const gr_pool2d_size *s, int64_t top, int64_t left, const T *x)                        \
+    {                                                                                                                \
+        int64_t at = most(top, 0) * s->w + most(left, 0);                                                            \
+        for (int64_t i = most(top, 0); i < least(top + s->kh, s->h); i++)                                            \
+            for (int64_t j = most(left, 0); j < least(left + s->kw, s->w); j++) {                                    \
+                const T v = x[i * s->w + j], b = x[at];                                                              \
+                if (v > b || (v != v && b == b)) at = i * s->w + j;                                                  \
+            }                                                                                                        \
+        return at;                                                                                                   \
+    }                                                                                                                \
+    static void S##_argmax_pool2d(const gr_pool2d_size *s, const void *x_, int64_t *index)                           \
     {                                                                                                                \
         const T *x = x_;                                                                                             \
-        for (int64_t p = 0; p < s->planes; p++, x += s->h * s->w)                                                    \
-            for (int64_t i = 0; i < s->oh; i++, index += s->ow)                                                      \
-                for (int64_t j = 0; j < s->ow; j += RUN) S##_run(s, i, j, least(RUN, s->ow - j), x, index + j);      \
+        const block whole = block_of(s);                                                                             \
+        for (int64_t p = 0; p < s->planes; p++, x += s->h * s->w, index += s->oh * s->ow)                            \
+            for (int64_t i = 0; i < s->oh; i += most(whole.rows, 1))                                                 \
+                for (int64_t j = 0; j < s->ow; j += whole.cols) {                                                    \
+                    block k = whole;                                                                                 \
+                    k.i = i, k.j = j, k.rows = least(k.rows, s->oh - i), k.cols = least(k.cols, s->ow - j);          \
+                    if (k.rows > 0) S##_block(s, &k, x, index + i * s->ow + j);                                      \
+                    else                                                                                             \
+                        for (int64_t q = 0; q < k.cols; q++)                                                         \
+                            index[i * s->ow + j + q] = S##_window(s, i * s->stride[0] - s->padding[0], (j + q) * s->stride[1] - s->padding[1], x); \
+                }                                                                                                    \
     }                                                                                                                \
     static void S##_read_planes(int64_t planes, int64_t n, int64_t plane, const int64_t *index, const void *x_, void *y_) \
     {                                                                                                                \
