@@ -44,44 +44,52 @@ static block block_of(const gr_pool2d_size *s)
             at[q] = take ? here : there;                                                                             \
         }                                                                                                            \
     }                                                                                                                \
-    /* A row of w elements without the first `left`: out[f plane + j] = x[left + j step + f], -inf outside */        \
-    static void S##_spread(int64_t w, int64_t left, int64_t step, int64_t phases, int64_t len, int64_t plane, const T *x, T *out) \
+    /* The rows of the image that a block reads, phase after phase; -inf outside of the image. */                    \
+    static void S##_spread(const gr_pool2d_size *s, const block *k, const T *x, T *out)                              \
     {                                                                                                                \
-        for (int64_t f = 0; f < phases; f++, out += plane) {                                                         \
-            const int64_t first = least(len, up(-(left + f), step)), end = most(first, least(len, up(w - left - f, step))); \
-            const T *from = x + left + f;                                                                            \
-            for (int64_t j = 0; j < first; j++) out[j] = -(T)INFINITY;                                               \
-            for (int64_t j = first; j < end; j++) out[j] = from[j * step];                                           \
-            for (int64_t j = end; j < len; j++) out[j] = -(T)INFINITY;                                               \
+        const int64_t sh = s->stride[0], sw = s->stride[1], top = k->i * sh - s->padding[0], left = k->j * sw - s->padding[1]; \
+        const int64_t len = k->len, rows = k->rows + k->lead, phases = least(sw, s->kw);                             \
+        for (int64_t f = 0; f < least(sh, s->kh) * phases; f++) {                                                    \
+            const int64_t start = left + f % phases, first = least(len, up(-start, sw)), end = most(first, least(len, up(s->w - start, sw))); \
+            for (int64_t r = 0; r < rows; r++, out += len) {                                                         \
+                const int64_t i = top + r * sh + f / phases;                                                         \
+                const bool inside = i >= 0 && i < s->h;                                                              \
+                const T *restrict from = x + (inside ? i * s->w + start : 0);                                        \
+                T *restrict to = out;                                                                                \
+                const int64_t low = inside ? first : len, high = inside ? end : len;                                 \
+                for (int64_t j = 0; j < low; j++) to[j] = -(T)INFINITY;                                              \
+                if (sw == 1)                                                                                         \
+                    for (int64_t j = low; j < high; j++) to[j] = from[j];                                            \
+                else if (sw == 2)                                                                                    \
+                    for (int64_t j = low; j < high; j++) to[j] = from[2 * j];                                        \
+                else                                                                                                 \
+                    for (int64_t j = low; j < high; j++) to[j] = from[j * sw];                                       \
+                for (int64_t j = high; j < len; j++) to[j] = -(T)INFINITY;                                           \
+            }                                                                                                        \
         }                                                                                                            \
+        for (int64_t q = 0; q < 16; q++) out[q] = -(T)INFINITY;                                                      \
     }                                                                                                                \
     static void S##_block(const gr_pool2d_size *s, const block *k, const T *x, int64_t *index)                       \
     {                                                                                                                \
         T best[WINDOWS], part[SPREAD];                                                                               \
         I at[WINDOWS], base[WINDOWS];                                                                                \
         const int64_t sh = s->stride[0], sw = s->stride[1], top = k->i * sh - s->padding[0], left = k->j * sw - s->padding[1]; \
-        const int64_t n = k->rows * k->len, all = up(n, 16) * 16, phases = least(sw, s->kw), plane = (k->rows + k->lead) * k->len; \
+        const int64_t rows = k->rows, len = k->len, n = rows * len, all = up(n, 16) * 16, phases = least(sw, s->kw), plane = (rows + k->lead) * len; \
         for (int64_t q = n; q < all; q++) best[q] = 0, base[q] = at[q] = 0;                                          \
-        for (int64_t r = 0; r < k->rows; r++)                                                                        \
-            for (int64_t j = 0; j < k->len; j++) {                                                                   \
+        for (int64_t r = 0; r < rows; r++)                                                                           \
+            for (int64_t j = 0; j < len; j++) {                                                                      \
                 const I row = (I)(top + r * sh), column = (I)(left + j * sw), width = (I)s->w;                       \
-                best[r * k->len + j] = -(T)INFINITY;                                                                 \
-                base[r * k->len + j] = row * width + column;                                                         \
-                at[r * k->len + j] = (row > 0 ? row : 0) * width + (column > 0 ? column : 0);                        \
+                best[r * len + j] = -(T)INFINITY;                                                                    \
+                base[r * len + j] = row * width + column;                                                            \
+                at[r * len + j] = (row > 0 ? row : 0) * width + (column > 0 ? column : 0);                           \
             }                                                                                                        \
-        for (int64_t a = 0; a < least(sh, s->kh); a++)                                                               \
-            for (int64_t r = 0; r < k->rows + k->lead; r++) {                                                        \
-                const int64_t i = top + r * sh + a;                                                                  \
-                T *to = part + a * phases * plane + r * k->len;                                                      \
-                if (i >= 0 && i < s->h) S##_spread(s->w, left, sw, phases, k->len, plane, x + i * s->w, to);         \
-                else S##_spread(0, 0, sw, phases, k->len, plane, x, to);                                             \
-            }                                                                                                        \
-        for (int64_t q = 0; q < 16; q++) part[least(sh, s->kh) * phases * plane + q] = -(T)INFINITY;                 \
+        S##_spread(s, k, x, part);                                                                                   \
         for (int64_t a = 0; a < s->kh; a++)                                                                          \
             for (int64_t b = 0; b < s->kw; b++)                                                                      \
-                S##_tap((I)all, part + (a % sh * phases + b % sw) * plane + a / sh * k->len + b / sw, base, (I)(a * s->w + b), best, at); \
-        for (int64_t r = 0; r < k->rows; r++)                                                                        \
-            for (int64_t j = 0; j < k->cols; j++) index[r * s->ow + j] = at[r * k->len + j];                         \
+                S##_tap((I)all, part + (a % sh * phases + b % sw) * plane + a / sh * len + b / sw, base, (I)(a * s->w + b), best, at); \
+        const int64_t cols = k->cols, ow = s->ow;                                                                    \
+        for (int64_t r = 0; r < rows; r++)                                                                           \
+            for (int64_t j = 0; j < cols; j++) index[r * ow + j] = at[r * len + j];                                  \
     }                                                                                                                \
     /* one window, where the kernel or the stride is too large for blocks */                                         \
     static int64_t S##_window(const gr_pool2d_size *s, int64_t top, int64_t left, const T *x)                        \
