@@ -273,6 +273,43 @@ TEST(every_instruction_set_finds_the_same_maxima)
             }
 }
 
+/* the first largest of a window, a NaN being larger than all */
+static int64_t position(const gr_pool2d_size *s, const void *x, int type, int64_t p)
+{
+    int64_t at = -1, plane = p / (s->oh * s->ow) * s->h * s->w, top = p / s->ow % s->oh * s->stride[0] - s->padding[0], left = p % s->ow * s->stride[1] - s->padding[1];
+    for (int64_t t = 0; t < s->kh * s->kw; t++) {
+        int64_t i = top + t / s->kw, j = left + t % s->kw;
+        if (i < 0 || i >= s->h || j < 0 || j >= s->w) continue;
+        double v = get(x, type, plane + i * s->w + j), b = at < 0 ? 0 : get(x, type, plane + at);
+        if (at < 0 || v > b || (isnan(v) && !isnan(b))) at = i * s->w + j;
+    }
+    return at;
+}
+TEST(large_windows_strides_and_images_are_pooled_like_small_ones)
+{
+    static const int cases[][8] = { /* h, w, kh, kw, stride, padding */
+        { 40, 700, 2, 2, 2, 2, 1, 1 }, { 9, 600, 3, 3, 1, 1, 1, 1 }, { 200, 300, 80, 80, 100, 100, 40, 40 }, { 90, 90, 70, 60, 3, 5, 0, 30 }, { 60, 7, 5, 3, 2, 9, 2, 1 } };
+    const gr_kernel_table *const *table;
+    const int n = gr__kernel_tables(&table);
+    for (int k = 0; k < 5; k++) {
+        const int *v = cases[k];
+        gr_pool2d_size s = { .planes = 2, .h = v[0], .w = v[1], .kh = v[2], .kw = v[3], .stride = { v[4], v[5] }, .padding = { v[6], v[7] } };
+        s.oh = (s.h + 2 * s.padding[0] - s.kh) / s.stride[0] + 1, s.ow = (s.w + 2 * s.padding[1] - s.kw) / s.stride[1] + 1;
+        for (int type = GR_K_F32; type <= GR_K_F64; type++) {
+            void *x = filled(2 * s.h * s.w, type, 4);
+            for (int64_t i = 0; i < 2 * s.h * s.w; i += 997) put(x, type, i, (double)NAN);
+            int64_t *index = malloc((size_t)(2 * s.oh * s.ow) * sizeof *index);
+            for (int t = 0; t < n; t++) {
+                table[t]->argmax_pool2d[type](&s, x, index);
+                int64_t p = 0;
+                while (p < 2 * s.oh * s.ow && index[p] == position(&s, x, type, p)) p++;
+                if (p < 2 * s.oh * s.ow) test_errors++, printf("# %s: case %d, type %d: window %d is at %d\n", table[t]->isa, k, type, (int)p, (int)index[p]);
+            }
+            free(index), free(x);
+        }
+    }
+}
+
 /* ---- sizes that no machine has, and a network --------------------------------------------------------------------*/
 TEST(extreme_attributes_are_computed_or_refused)
 {
