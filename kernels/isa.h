@@ -27,6 +27,8 @@ void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_rows)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_update)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_gemm)(gr_kernel_table *t);
+void FOR_ISA(gr__fill_conv)(gr_kernel_table *t);
+void FOR_ISA(gr__fill_pool)(gr_kernel_table *t);
 const gr_kernel_table *FOR_ISA(gr__table)(void);
 
 #endif

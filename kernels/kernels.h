@@ -91,6 +91,24 @@ typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const vo
 typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
 
+/* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
+ * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1; scratch as conv2d_scratch says.
+ * conv2d: (x, w) -> y; conv2d_input: (y, w) -> x and conv2d_weight: (x, y) -> w are its adjoints. */
+typedef struct gr_conv2d_size {
+    int64_t n, groups, cin, cout; /* channels of one group */
+    int64_t h, w, kh, kw, oh, ow, stride[2], padding[2], dilation[2];
+} gr_conv2d_size;
+typedef void gr_conv2d_fn(const gr_conv2d_size *s, const void *a, const void *b, void *out, void *scratch);
+
+/* Pooling of contiguous planes [h, w] of less than 2^31 elements into [oh, ow] windows; positions count the elements of a plane.
+ * argmax_pool2d: the first largest of each window, a NaN being larger than all; padding <= k / 2.
+ * read_planes: y[p, j] = x[p, index[p, j]] for j < n; add_planes: y = 0, then y[p, index[p, j]] += x[p, j]. */
+typedef struct gr_pool2d_size {
+    int64_t planes, h, w, kh, kw, oh, ow, stride[2], padding[2];
+} gr_pool2d_size;
+typedef void gr_pool2d_fn(const gr_pool2d_size *s, const void *x, int64_t *index);
+typedef void gr_planes_fn(int64_t planes, int64_t n, int64_t plane, const int64_t *index, const void *x, void *y);
+
 /* Updates of n parameters w by their gradient g.
  * sgd: d = g + decay w; v = momentum v + undamped d (the first time d); w -= lr v, with nesterov lr (d + momentum v).
  *      v NULL: w -= lr d.
@@ -118,6 +136,10 @@ typedef struct gr_kernel_table {
     gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
+    gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
+    size_t (*conv2d_scratch)(const gr_conv2d_size *s, int type); /* for each of the three; 2^63: more than there is */
+    gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];
+    gr_planes_fn *read_planes[GR_K_TYPES], *add_planes[GR_K_TYPES];
 } gr_kernel_table;
 
 /* The best table that this machine runs, at most what the environment variable GRADUS_ISA names (portable, avx2,

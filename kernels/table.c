@@ -10,6 +10,8 @@ const gr_kernel_table *FOR_ISA(gr__table)(void)
     FOR_ISA(gr__fill_rows)(&table);
     FOR_ISA(gr__fill_update)(&table);
     FOR_ISA(gr__fill_gemm)(&table);
+    FOR_ISA(gr__fill_conv)(&table);
+    FOR_ISA(gr__fill_pool)(&table);
     table.isa = GR_ISA_STR(GR_ISA);
     return &table;
 }

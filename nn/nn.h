@@ -143,13 +143,33 @@ GR_API gr_module *gr_lstm_with(gr_ctx *c, int64_t in, int64_t hidden, gr_lstm_op
 /* y: [n, d1, d2, ...] as [n, d1 d2 ...] */
 GR_API gr_module *gr_flatten_layer(gr_ctx *c);
 
+/* y = gr_conv2d(x, weight) + bias    x: [n, in, h, w]   weight: [out, in / groups, kernel, kernel]   bias: [out]
+ * Both start uniform in +-1 / sqrt(in / groups kernel^2), as in PyTorch. Options are those of gr_conv2d. */
+typedef struct gr_conv2d_layer_opts {
+    int stride[2], padding[2], dilation[2], groups;
+    int64_t width;        /* of the kernel; default its height */
+    bool no_bias;
+    gr_init_fn init, bias_init;
+    gr_type dtype;        /* default the context's */
+    unsigned char end_;
+} gr_conv2d_layer_opts;
+GR_API gr_module *gr_conv2d_layer_with(gr_ctx *c, int64_t in, int64_t out, int64_t kernel, gr_conv2d_layer_opts o);
+#define gr_conv2d_layer(...) GR_OPT4(gr_conv2d_layer_with, gr_conv2d_layer_opts, __VA_ARGS__)
+/* Square windows of this size, with the options of gr_max_pool2d: gr_max_pool2d_layer(c, 2). */
+GR_API gr_module *gr_max_pool2d_layer_with(gr_ctx *c, int kernel, gr_pool2d_opts o);
+GR_API gr_module *gr_avg_pool2d_layer_with(gr_ctx *c, int kernel, gr_pool2d_opts o);
+#define gr_max_pool2d_layer(...) GR_OPT2(gr_max_pool2d_layer_with, gr_pool2d_opts, __VA_ARGS__)
+#define gr_avg_pool2d_layer(...) GR_OPT2(gr_avg_pool2d_layer_with, gr_pool2d_opts, __VA_ARGS__)
+
 /* y = the last of (... the second of (the first of x)): gr_sequential(c, gr_linear(c, 2, 8), gr_activation(c, gr_tanh)).
  * The children are named "0", "1", ... A NULL among them, as an error leaves, gives NULL. */
 GR_API gr_module *gr_sequential_of(gr_ctx *c, gr_module *const *children, int n);
 #define gr_sequential(c, ...)                                                                                        \
     gr_sequential_of(c, (gr_module *const[]){ __VA_ARGS__ }, (int)(sizeof((gr_module *const[]){ __VA_ARGS__ }) / sizeof(gr_module *)))
 
-#define GR_LAYERS(X) X(linear) X(activation) X(dropout) X(flatten) X(embedding) X(layer_norm) X(lstm) X(sequential)
+#define GR_LAYERS(X)                                                                                                 \
+    X(linear) X(activation) X(dropout) X(flatten) X(conv2d) X(max_pool2d) X(avg_pool2d) X(embedding) X(layer_norm)   \
+    X(lstm) X(sequential)
 #define GR_LAYER_DECLARE(name) GR_API extern const gr_layer gr_layer_##name;
 GR_LAYERS(GR_LAYER_DECLARE)
 

@@ -224,6 +224,47 @@ GR_API gr_tensor *gr_embedding(gr_tensor *weight, gr_tensor *index);
  * dimension is left out of y.   Fails with GR_ESHAPE when k differs. */
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b);
 
+/* y[n, o, i, j] = bias[o] + sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] w[o, c, k, l], zero outside the image:
+ * the cross-correlation that networks call convolution.      dx = conv2d_input(dy, w), dw = conv2d_weight(x, dy)
+ * x: [n, in, h, w]   w: [out, in / groups, kh, kw]   bias: [out]   y: [n, out, (h + 2 p - d (kh - 1) - 1) / s + 1, ...]
+ * Group g of the output channels reads group g of the input channels. Numbers are for rows, then columns: .stride = {2, 2}.
+ * Zeros of padding are multiplied like other numbers: with an infinite weight they give NaN.
+ * Fails with GR_ESHAPE where channels do not fit or the kernel is larger than the padded image. */
+typedef struct gr_conv2d_opts {
+    gr_tensor *bias;
+    int stride[2];   /* default 1, 1 */
+    int padding[2];
+    int dilation[2]; /* default 1, 1 */
+    int groups;      /* default 1 */
+    int output_padding[2]; /* gr_conv_transpose2d alone: rows and columns more, below the stride */
+    unsigned char end_;
+} gr_conv2d_opts;
+GR_API gr_tensor *gr_conv2d_with(gr_tensor *x, gr_tensor *w, gr_conv2d_opts o);
+#define gr_conv2d(...) GR_OPT2(gr_conv2d_with, gr_conv2d_opts, __VA_ARGS__)
+/* The adjoint: what gr_conv2d with these options does backwards. A stride makes the image larger.
+ * x: [n, in, h, w]   w: [in, out / groups, kh, kw]   y: [n, out, (h - 1) s - 2 p + d (kh - 1) + 1 + output_padding, ...] */
+GR_API gr_tensor *gr_conv_transpose2d_with(gr_tensor *x, gr_tensor *w, gr_conv2d_opts o);
+#define gr_conv_transpose2d(...) GR_OPT2(gr_conv_transpose2d_with, gr_conv2d_opts, __VA_ARGS__)
+
+/* Windows of an image [n, channels, h, w]; y: [n, channels, (h + 2 p - k) / s + 1, ...]. The padding is at most half a window.
+ * Fails with GR_ESHAPE where the window is larger than the padded image. */
+typedef struct gr_pool2d_opts {
+    int kernel[2];        /* both must be given */
+    int stride[2];        /* default the kernel */
+    int padding[2];
+    bool exclude_padding; /* gr_avg_pool2d: divide by the elements of the image in the window, not by all */
+    unsigned char end_;
+} gr_pool2d_opts;
+/* y = the largest of each window; padding is -inf, a NaN wins.      dx: dy to the first of the largest */
+GR_API gr_tensor *gr_max_pool2d_with(gr_tensor *x, gr_pool2d_opts o);
+/* Where that is: i64, i w + j in its plane. No derivative. */
+GR_API gr_tensor *gr_argmax_pool2d_with(gr_tensor *x, gr_pool2d_opts o);
+/* y = the mean of each window; padding is 0 and counts unless .exclude_padding.      dx = dy / n to each element of the window */
+GR_API gr_tensor *gr_avg_pool2d_with(gr_tensor *x, gr_pool2d_opts o);
+#define gr_max_pool2d(...) GR_OPT1(gr_max_pool2d_with, gr_pool2d_opts, __VA_ARGS__)
+#define gr_argmax_pool2d(...) GR_OPT1(gr_argmax_pool2d_with, gr_pool2d_opts, __VA_ARGS__)
+#define gr_avg_pool2d(...) GR_OPT1(gr_avg_pool2d_with, gr_pool2d_opts, __VA_ARGS__)
+
 /* ---- fused losses ------------------------------------------------------------------------------------------------------
  * y = -log softmax(x)[t] for each row, without reduction.     dx = dy (softmax(x) - onehot(t))
  * x: [n, classes] or [classes], logits (with more dimensions, classes are dimension 1); t: i64 class numbers, without
@@ -240,7 +281,8 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
     X(heaviside) X(same) X(max_share)                                                                                      \
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax) X(layer_norm)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
-    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(cross_entropy)
+    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(conv2d) X(conv2d_input) X(conv2d_weight)        \
+    X(argmax_pool2d) X(max_pool2d) X(max_unpool2d) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;
 GR_OPS(GR_OP_DECLARE)
 

@@ -105,6 +105,11 @@
 #undef gr_logsumexp
 #undef gr_slice
 #undef gr_layer_norm
+#undef gr_conv2d
+#undef gr_conv_transpose2d
+#undef gr_max_pool2d
+#undef gr_argmax_pool2d
+#undef gr_avg_pool2d
 #define GR_HERE_REDUCE(f, text, ...) GR_HERE(GR_OPT1(f, gr_reduce_opts, __VA_ARGS__), text)
 #define gr_sum(...) GR_HERE_REDUCE(gr_sum_with, "gr_sum(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_mean(...) GR_HERE_REDUCE(gr_mean_with, "gr_mean(" #__VA_ARGS__ ")", __VA_ARGS__)
@@ -114,5 +119,12 @@
 #define gr_logsumexp(...) GR_HERE_REDUCE(gr_logsumexp_with, "gr_logsumexp(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_layer_norm(...) GR_HERE(GR_OPT1(gr_layer_norm_with, gr_layer_norm_opts, __VA_ARGS__), "gr_layer_norm(" #__VA_ARGS__ ")")
 #define gr_slice(...) GR_HERE(GR_OPT4(gr_slice_with, gr_slice_opts, __VA_ARGS__), "gr_slice(" #__VA_ARGS__ ")")
+#define gr_conv2d(...) GR_HERE(GR_OPT2(gr_conv2d_with, gr_conv2d_opts, __VA_ARGS__), "gr_conv2d(" #__VA_ARGS__ ")")
+#define gr_conv_transpose2d(...)                                                                                     \
+    GR_HERE(GR_OPT2(gr_conv_transpose2d_with, gr_conv2d_opts, __VA_ARGS__), "gr_conv_transpose2d(" #__VA_ARGS__ ")")
+#define GR_HERE_POOL(f, text, ...) GR_HERE(GR_OPT1(f, gr_pool2d_opts, __VA_ARGS__), text)
+#define gr_max_pool2d(...) GR_HERE_POOL(gr_max_pool2d_with, "gr_max_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
+#define gr_argmax_pool2d(...) GR_HERE_POOL(gr_argmax_pool2d_with, "gr_argmax_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
+#define gr_avg_pool2d(...) GR_HERE_POOL(gr_avg_pool2d_with, "gr_avg_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
 
 #endif

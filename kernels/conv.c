@@ -1,0 +1,173 @@
+/* Convolution of images, and its two adjoints, without unfolding the image.
+ *
+ * The image is copied once, padded with zeros; then, row after row, it is one long line, and moving by a tap (kh, kw) of the
+ * kernel is moving by a constant along it:
+ *
+ *   y[q] = sum_k w[k] x[offset[k] + q]          k runs over channels and taps, q over (i, j) as i len + j
+ *
+ * where the last columns of each row, which have no place in y, are computed and dropped. A stride takes the image apart
+ * into phases, planes of the rows and columns that are equal modulo the stride, in each of which the steps are 1 again.
+ *
+ *   padded row 0 1 2 3 4 5 6, stride 2:   phase 0: 0 2 4 6    phase 1: 1 3 5    tap kw: phase (kw d) mod 2, from (kw d) / 2
+ *
+ * So one loop serves all strides, paddings and dilations: a tile of output channels by positions, in registers.
+ * Knows no tensor; the type is T of the body, included once for f32 and f64.
+ * SPDX-License-Identifier: MIT */
+#include "kernels/isa.h"
+
+#include <string.h>
+
+#if VECTOR_BYTES == 64
+#define MAX_ROWS 8 /* 8 x 3 accumulators + 3 of the image + 1 weight of 32 registers */
+#define MAX_DOTS 6 /* 6 x 4 accumulators + 6 of dy + 1 of x */
+#define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#define EACH_DOTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#else
+#define MAX_ROWS 4 /* 4 x 3 accumulators + 3 + 1 of 16 registers */
+#define MAX_DOTS 3 /* 3 x 4 accumulators + 3 + 1 */
+#define EACH_ROWS(X) X(1) X(2) X(3) X(4)
+#define EACH_DOTS(X) X(1) X(2) X(3)
+#endif
+#define CHUNK_BYTES 262144 /* of images at once in conv2d_weight: a part of the second-level cache */
+#define CHUNK_LEAST 4      /* images at least, so that the sums across a vector are few */
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static void *after(void *p, size_t bytes) { return (char *)p + bytes; }
+
+/* Rows, or columns: of the image, the kernel, the result; and of the phases. */
+typedef struct axis {
+    int64_t size, taps, out, stride, padding, dilation;
+    int64_t period, phases; /* tap t falls on phase t mod period; how many of these have taps */
+    int64_t len;            /* of a phase: as far as the taps of the last output reach */
+} axis;
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t r = a % b;
+        a = b, b = r;
+    }
+    return a;
+}
+/* where tap t begins in its phase; which position of the padded axis is the first of phase f */
+static int64_t lead_of(const axis *x, int64_t t) { return t * x->dilation / x->stride; }
+static int64_t residue_of(const axis *x, int64_t f) { return f * x->dilation % x->stride; }
+static int64_t taps_in(const axis *x, int64_t f) { return up(x->taps - f, x->period); }
+/* Element i of phase f is element shift + i stride of the image, for first <= i < end. */
+static int64_t shift_of(const axis *x, int64_t f) { return residue_of(x, f) - x->padding; }
+static int64_t first_of(const axis *x, int64_t f) { return most(0, up(-shift_of(x, f), x->stride)); }
+static int64_t end_of(const axis *x, int64_t f)
+{
+    int64_t room = x->size - shift_of(x, f);
+    return room <= 0 ? 0 : least(x->len, up(room, x->stride));
+}
+
+static axis axis_of(int64_t size, int64_t taps, int64_t out, int64_t stride, int64_t padding, int64_t dilation)
+{
+    axis x = { .size = size, .taps = taps, .out = out, .stride = stride, .padding = padding, .dilation = dilation };
+    x.period = stride / gcd(stride, dilation);
+    x.phases = least(taps, x.period);
+    x.len = out + lead_of(&x, taps - 1);
+    return x;
+}
+
+/* Elements unless they say bytes. */
+typedef struct plan {
+    axis row, col;
+    int64_t plane, channel;  /* of one phase; of all of one input channel */
+    int64_t positions, lead; /* outputs as a line; what dy has before it so that every tap finds zeros */
+    int64_t gradient;        /* of one channel of dy for conv2d_input */
+    int64_t wide, full;      /* of one channel of results, with room for whole tiles: of positions, of planes */
+    int64_t images;          /* at once in conv2d_weight */
+    size_t offset_bytes, panel_bytes, image_bytes, gradient_bytes, wide_bytes, full_bytes;
+    double bytes;            /* all of it, where it may not fit a size_t */
+} plan;
+
+static size_t rounded(double elements, size_t size) { return elements * (double)size > 0x1p60 ? (size_t)1 << 61 : ((size_t)elements * size + 63) / 64 * 64; }
+
+static int rows_of(int64_t n) { return n ? (int)up(n, up(n, MAX_ROWS)) : 1; }
+static int64_t blocks_of(int64_t n, int mr) { return up(n, mr); }
+
+static plan plan_of(const gr_conv2d_size *s, size_t size)
+{
+    plan p = { .row = axis_of(s->h, s->kh, s->oh, s->stride[0], s->padding[0], s->dilation[0]),
+               .col = axis_of(s->w, s->kw, s->ow, s->stride[1], s->padding[1], s->dilation[1]) };
+    const int64_t tile = 3 * VECTOR_BYTES / (int64_t)size;
+    const double plane = (double)p.row.len * (double)p.col.len, groups = (double)s->groups, phases = (double)p.row.phases * (double)p.col.phases;
+    const double taps = (double)s->kh * (double)s->kw, in = groups * (double)s->cin, out = groups * (double)s->cout, extra = 2.0 * MAX_ROWS;
+    p.bytes = (double)size * ((in * phases + out + 2 * (double)(s->cin + s->cout) + extra) * (plane + 4.0 * (double)tile) * 3 +
+                              (in + groups * extra) * ((double)s->cout + extra) * taps * 3);
+    if (p.bytes > 0x1p58) return p; /* no machine has it: the caller refuses */
+    p.plane = p.row.len * p.col.len;
+    p.channel = p.row.phases * p.col.phases * p.plane;
+    p.positions = (p.row.out - 1) * p.col.len + p.col.out;
+    p.lead = lead_of(&p.row, s->kh - 1) * p.col.len + lead_of(&p.col, s->kw - 1);
+    p.gradient = p.lead + p.plane;
+    p.wide = up(p.positions, tile) * tile;
+    p.full = up(p.plane, tile) * tile;
+    p.offset_bytes = rounded((double)most(s->cin, s->cout) * taps, 8);
+    p.panel_bytes = rounded(groups * taps * (double)most((s->cout + MAX_ROWS) * s->cin, (s->cin + MAX_ROWS) * s->cout), size);
+    p.image_bytes = rounded(in * (double)p.channel + (double)tile, size);
+    p.gradient_bytes = rounded(out * (double)p.gradient + (double)tile, size);
+    p.wide_bytes = rounded((double)(s->cout + MAX_ROWS) * (double)p.wide, size);
+    p.full_bytes = rounded((double)(s->cin + MAX_ROWS) * (double)p.full, size);
+    const double each = (double)p.image_bytes + out * (double)p.wide * (double)size;
+    p.images = least(most(s->n, 1), most(CHUNK_LEAST, (int64_t)(CHUNK_BYTES / each)));
+    return p;
+}
+/* Where tap (kh, kw) of position 0 is in the phase planes of a channel. */
+static int64_t place_of(const plan *p, int64_t kh, int64_t kw)
+{
+    return (kh % p->row.period * p->col.phases + kw % p->col.period) * p->plane + lead_of(&p->row, kh) * p->col.len + lead_of(&p->col, kw);
+}
+
+static size_t scratch_bytes(const gr_conv2d_size *s, int type)
+{
+    const size_t size = type == GR_K_F32 ? 4 : 8;
+    plan p = plan_of(s, size);
+    if (p.bytes > 0x1p58) return (size_t)1 << 63;
+    size_t forward = p.panel_bytes + p.image_bytes + p.wide_bytes, input = p.panel_bytes + p.gradient_bytes + p.full_bytes;
+    size_t weight = (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
+    size_t larger = forward > input ? forward : input;
+    return p.offset_bytes + (larger > weight ? larger : weight) + 64;
+}
+
+#define T float
+#define S f32
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define MULADD(x, a, c) ((f32_conv_vec)_mm512_fmadd_ps((__m512)(x), _mm512_set1_ps(a), (__m512)(c)))
+#define MULADDV(x, a, c) ((f32_conv_vec)_mm512_fmadd_ps((__m512)(x), (__m512)(a), (__m512)(c)))
+#elif defined(__FMA__)
+#include <immintrin.h>
+#define MULADD(x, a, c) ((f32_conv_vec)_mm256_fmadd_ps((__m256)(x), _mm256_set1_ps(a), (__m256)(c)))
+#define MULADDV(x, a, c) ((f32_conv_vec)_mm256_fmadd_ps((__m256)(x), (__m256)(a), (__m256)(c)))
+#else
+#define MULADD(x, a, c) ((c) + (x) * (a))
+#define MULADDV(x, a, c) ((c) + (x) * (a))
+#endif
+#include "kernels/conv_body.h"
+
+#define T double
+#define S f64
+#if defined(__AVX512F__)
+#define MULADD(x, a, c) ((f64_conv_vec)_mm512_fmadd_pd((__m512d)(x), _mm512_set1_pd(a), (__m512d)(c)))
+#define MULADDV(x, a, c) ((f64_conv_vec)_mm512_fmadd_pd((__m512d)(x), (__m512d)(a), (__m512d)(c)))
+#elif defined(__FMA__)
+#define MULADD(x, a, c) ((f64_conv_vec)_mm256_fmadd_pd((__m256d)(x), _mm256_set1_pd(a), (__m256d)(c)))
+#define MULADDV(x, a, c) ((f64_conv_vec)_mm256_fmadd_pd((__m256d)(x), (__m256d)(a), (__m256d)(c)))
+#else
+#define MULADD(x, a, c) ((c) + (x) * (a))
+#define MULADDV(x, a, c) ((c) + (x) * (a))
+#endif
+#include "kernels/conv_body.h"
+
+void FOR_ISA(gr__fill_conv)(gr_kernel_table *t)
+{
+    t->conv2d[GR_K_F32] = f32_conv2d, t->conv2d[GR_K_F64] = f64_conv2d;
+    t->conv2d_input[GR_K_F32] = f32_conv2d_input, t->conv2d_input[GR_K_F64] = f64_conv2d_input;
+    t->conv2d_weight[GR_K_F32] = f32_conv2d_weight, t->conv2d_weight[GR_K_F64] = f64_conv2d_weight;
+    t->conv2d_scratch = scratch_bytes;
+}

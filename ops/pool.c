@@ -1,0 +1,253 @@
+/* Pooling: the largest element, or the mean, of each window of an image.
+ *
+ *   index = argmax_pool2d(x)     no derivative: which element of its plane is the largest of each window
+ *   y = x[index]                    dx = max_unpool2d(dy, index), and the derivative of that is the first again
+ *
+ * The mean is a convolution of every plane with one constant kernel.
+ * SPDX-License-Identifier: MIT */
+#include "ops/record.h"
+
+#include <string.h>
+
+typedef struct pool_attr {
+    int kernel[2], stride[2], padding[2];
+} pool_attr;
+typedef struct plane_attr {
+    int64_t h, w;
+} plane_attr;
+
+static void describe(const void *attr, char *out, size_t size)
+{
+    const pool_attr *a = attr;
+    snprintf(out, size, "kernel %d, %d, stride %d, %d, padding %d, %d", a->kernel[0], a->kernel[1], a->stride[0], a->stride[1], a->padding[0], a->padding[1]);
+}
+
+/* ---- argmax_pool2d ------------------------------------------------------------------------------------------------*/
+static bool window_fits(gr_call *k, const pool_attr *a)
+{
+    const gr_tensor *x = k->in[0];
+    if (x->ndim != 4) return gr_reject(k, GR_ESHAPE, "images are [n, channels, height, width]; gr_unsqueeze adds a dimension", "the rank is %d, not 4", x->ndim);
+    for (int d = 0; d < 2; d++) {
+        if (a->kernel[d] < 1) return gr_reject(k, GR_EVALUE, "give both sizes: .kernel = {2, 2}", "the window is %d x %d", a->kernel[0], a->kernel[1]);
+        if (a->stride[d] < 1) return gr_reject(k, GR_EVALUE, "steps are 1 or more", "the stride is %d, %d", a->stride[0], a->stride[1]);
+        if (a->padding[d] < 0 || a->padding[d] > a->kernel[d] / 2)
+            return gr_reject(k, GR_EVALUE, "at most half a window, so that each holds an element", "the padding is %d, %d", a->padding[0], a->padding[1]);
+        if (x->dims[2 + d] < 1 || x->dims[2 + d] + 2 * a->padding[d] < a->kernel[d])
+            return gr_reject(k, GR_ESHAPE, "add padding, or take a smaller window", "the window spans %d along dimension %d, the image with padding %lld", a->kernel[d], 2 + d,
+                             (long long)(x->dims[2 + d] + 2 * a->padding[d]));
+    }
+    return true;
+}
+static int64_t windows(const gr_tensor *x, const pool_attr *a, int d) { return (x->dims[2 + d] + 2 * a->padding[d] - a->kernel[d]) / a->stride[d] + 1; }
+
+static bool index_shape(gr_call *k)
+{
+    const gr_tensor *x = k->in[0];
+    const pool_attr *a = k->attr;
+    if (!gr_is_float(x)) return gr_reject(k, GR_EDTYPE, "convert it with gr_astype", "%s has no maximum here", gr_dtype_name((gr_type)x->dtype));
+    if (!window_fits(k, a)) return false;
+    if (!gr_is_contiguous(x)) return gr_reject(k, GR_EVALUE, "call gr_max_pool2d, which copies", "x is not contiguous");
+    if (x->dims[2] > INT32_MAX / x->dims[3]) return gr_reject(k, GR_ESHAPE, "cut it into parts", "a plane has more than 2^31 elements");
+    k->dtype = GR_I64;
+    k->ndim = 4;
+    for (int d = 0; d < 2; d++) k->dim[d] = x->dims[d], k->dim[2 + d] = windows(x, a, d);
+    return true;
+}
+static bool index_forward(const gr_call *k, gr_tensor *y)
+{
+    const gr_tensor *x = k->in[0];
+    const pool_attr *a = k->attr;
+    gr_pool2d_size s = { .planes = x->dims[0] * x->dims[1], .h = x->dims[2], .w = x->dims[3], .kh = a->kernel[0], .kw = a->kernel[1], .oh = y->dims[2], .ow = y->dims[3] };
+    for (int d = 0; d < 2; d++) s.stride[d] = a->stride[d], s.padding[d] = a->padding[d];
+    gr__kernels()->argmax_pool2d[gr__kt(x)](&s, x->data, (int64_t *)(void *)y->data);
+    return true;
+}
+static bool index_reference(const gr_call *k, double *const *x, double *y)
+{
+    const pool_attr *a = k->attr;
+    const int64_t h = k->in[0]->dims[2], w = k->in[0]->dims[3];
+    for (int64_t p = 0; p < gr__count(4, k->dim); p++) {
+        int64_t o[4];
+        gr__unravel(p, 4, k->dim, o);
+        const double *plane = x[0] + (o[0] * k->dim[1] + o[1]) * h * w;
+        y[p] = -1;
+        for (int64_t t = 0; t < a->kernel[0] * a->kernel[1]; t++) {
+            int64_t i = o[2] * a->stride[0] - a->padding[0] + t / a->kernel[1], j = o[3] * a->stride[1] - a->padding[1] + t % a->kernel[1];
+            if (i < 0 || i >= h || j < 0 || j >= w) continue;
+            if (y[p] < 0 || plane[i * w + j] > plane[(int64_t)y[p]]) y[p] = (double)(i * w + j);
+        }
+    }
+    return true;
+}
+
+/* ---- y = x[index] and its adjoint --------------------------------------------------------------------------------------*/
+static bool planes_fit(gr_call *k, int64_t h, int64_t w)
+{
+    const gr_tensor *x = k->in[0], *index = k->in[1];
+    if (!gr_is_float(x)) return gr_reject(k, GR_EDTYPE, "convert it with gr_astype", "%s is no float", gr_dtype_name((gr_type)x->dtype));
+    if (index->dtype != GR_I64) return gr_reject(k, GR_EDTYPE, "take it from gr_argmax_pool2d", "the index is %s, not i64", gr_dtype_name((gr_type)index->dtype));
+    if (x->ndim != 4 || index->ndim != 4 || x->dims[0] != index->dims[0] || x->dims[1] != index->dims[1])
+        return gr_reject(k, GR_ESHAPE, "both are [n, channels, height, width]", "image and index differ in rank or in their planes");
+    if (!gr_is_contiguous(x) || !gr_is_contiguous(index)) return gr_reject(k, GR_EVALUE, "call gr_max_pool2d, which copies", "an input is not contiguous");
+    const int64_t *v = (const int64_t *)(const void *)index->data, plane = h * w;
+    uint64_t largest = 0; /* negative ones are the largest */
+    for (int64_t i = 0; i < index->numel; i++) largest = (uint64_t)v[i] > largest ? (uint64_t)v[i] : largest;
+    for (int64_t i = 0; i < index->numel && largest >= (uint64_t)plane; i++)
+        if (v[i] < 0 || v[i] >= plane)
+            return gr_reject(k, GR_EINDEX, "count the elements of a plane from 0", "index %lld is out of range for planes of %lld x %lld", (long long)v[i], (long long)h, (long long)w);
+    k->dtype = (gr_type)x->dtype;
+    k->ndim = 4;
+    k->dim[0] = x->dims[0], k->dim[1] = x->dims[1];
+    return true;
+}
+static bool max_shape(gr_call *k)
+{
+    const gr_tensor *x = k->in[0], *index = k->in[1];
+    if (!planes_fit(k, x->ndim == 4 ? x->dims[2] : 0, x->ndim == 4 ? x->dims[3] : 0)) return false;
+    k->dim[2] = index->dims[2], k->dim[3] = index->dims[3];
+    return true;
+}
+static bool max_forward(const gr_call *k, gr_tensor *y)
+{
+    const gr_tensor *x = k->in[0], *index = k->in[1];
+    gr__kernels()->read_planes[gr__kt(x)](x->dims[0] * x->dims[1], y->dims[2] * y->dims[3], x->dims[2] * x->dims[3],
+                                          (const int64_t *)(const void *)index->data, x->data, y->data);
+    return true;
+}
+static gr_tensor *unpool(gr_tensor *g, gr_tensor *index, int64_t h, int64_t w)
+{
+    return gr_apply(&gr_op_max_unpool2d, (gr_tensor *[]){ gr_contiguous(g), index }, 2, &(plane_attr){ h, w });
+}
+static gr_tensor *pool(gr_tensor *x, gr_tensor *index) { return gr_apply(&gr_op_max_pool2d, (gr_tensor *[]){ gr_contiguous(x), index }, 2, NULL); }
+static gr_tensor *max_vjp(gr_tensor *y, gr_tensor *dy, int i) { return i == 0 ? unpool(dy, y->in[1], y->in[0]->dims[2], y->in[0]->dims[3]) : NULL; }
+static bool max_reference(const gr_call *k, double *const *x, double *y)
+{
+    const int64_t n = k->dim[2] * k->dim[3], plane = k->in[0]->dims[2] * k->in[0]->dims[3];
+    for (int64_t i = 0; i < gr__count(4, k->dim); i++) y[i] = x[0][i / n * plane + (int64_t)x[1][i]];
+    return true;
+}
+
+static bool unpool_shape(gr_call *k)
+{
+    const plane_attr *a = k->attr;
+    if (!planes_fit(k, a->h, a->w)) return false;
+    if (!gr__same_shape(k->in[0], k->in[1])) return gr_reject(k, GR_ESHAPE, "give one index for each element", "the shapes differ");
+    k->dim[2] = a->h, k->dim[3] = a->w;
+    return true;
+}
+static bool unpool_forward(const gr_call *k, gr_tensor *y)
+{
+    const gr_tensor *g = k->in[0];
+    if (y->numel == 0) return true;
+    gr__kernels()->add_planes[gr__kt(g)](g->dims[0] * g->dims[1], g->dims[2] * g->dims[3], y->dims[2] * y->dims[3],
+                                         (const int64_t *)(const void *)k->in[1]->data, g->data, y->data);
+    return true;
+}
+static gr_tensor *unpool_vjp(gr_tensor *y, gr_tensor *dy, int i) { return i == 0 ? pool(dy, y->in[1]) : NULL; }
+static bool unpool_reference(const gr_call *k, double *const *x, double *y)
+{
+    const int64_t plane = k->dim[2] * k->dim[3], n = k->in[0]->dims[2] * k->in[0]->dims[3];
+    for (int64_t i = 0; i < gr__count(4, k->dim); i++) y[i] = 0;
+    for (int64_t i = 0; i < k->in[0]->numel; i++) y[i / n * plane + (int64_t)x[1][i]] += x[0][i];
+    return true;
+}
+
+/* ---- public ------------------------------------------------------------------------------------------------------------*/
+static pool_attr attributes(const gr_pool2d_opts *o)
+{
+    pool_attr a;
+    memset(&a, 0, sizeof a);
+    for (int d = 0; d < 2; d++) {
+        a.kernel[d] = o->kernel[d];
+        a.stride[d] = o->stride[d] ? o->stride[d] : o->kernel[d];
+        a.padding[d] = o->padding[d];
+    }
+    return a;
+}
+static gr_tensor *as_float(gr_tensor *x) { return gr__ready(x) && !gr_is_float(x) ? gr_astype(x, gr__float_type(x->ctx)) : x; }
+
+gr_tensor *gr_argmax_pool2d_with(gr_tensor *x, gr_pool2d_opts o)
+{
+    pool_attr a = attributes(&o);
+    return gr__ready(x) ? gr__apply1(&gr_op_argmax_pool2d, gr_contiguous(as_float(x)), &a) : NULL;
+}
+gr_tensor *gr_max_pool2d_with(gr_tensor *x, gr_pool2d_opts o)
+{
+    if (!gr__ready(x)) return NULL;
+    x = gr_contiguous(as_float(x));
+    gr_tensor *index = gr_argmax_pool2d_with(x, o);
+    return index ? pool(x, index) : NULL;
+}
+
+gr_tensor *gr_avg_pool2d_with(gr_tensor *x, gr_pool2d_opts o)
+{
+    if (!gr__ready(x) || !(x = as_float(x))) return NULL;
+    const pool_attr a = attributes(&o);
+    gr_ctx *c = x->ctx;
+    gr_call k = { .ctx = c, .op = &(gr_op){ .name = "avg_pool2d" }, .in = &x, .n = 1 };
+    if (!window_fits(&k, &a)) return NULL;
+    const int64_t n = x->dims[0], channels = x->dims[1], h = x->dims[2], w = x->dims[3];
+    const gr_conv2d_opts steps = { .stride = { a.stride[0], a.stride[1] }, .padding = { a.padding[0], a.padding[1] } };
+    const double share = o.exclude_padding ? 1 : 1.0 / ((double)a.kernel[0] * a.kernel[1]);
+    gr_tensor *window = gr_full(c, GR_SHAPE(1, 1, a.kernel[0], a.kernel[1]), share, .dtype = (gr_type)x->dtype);
+    gr_tensor *y = gr_conv2d_with(gr_reshape(x, GR_SHAPE(n * channels, 1, h, w)), window, steps);
+    if (y && o.exclude_padding) y = (gr_div)(y, gr_conv2d_with(gr_ones(c, GR_SHAPE(1, 1, h, w), .dtype = (gr_type)x->dtype), window, steps));
+    return gr_reshape(y, GR_SHAPE(n, channels, windows(x, &a, 0), windows(x, &a, 1)));
+}
+
+/* ---- samples -----------------------------------------------------------------------------------------------------------*/
+#define CALLS(prefix, f)                                                                                             \
+    static gr_tensor *prefix##_2(gr_tensor **x) { return f(x[0], .kernel = { 2, 2 }); }                              \
+    static gr_tensor *prefix##_1(gr_tensor **x) { return f(x[0], .kernel = { 1, 1 }); }                              \
+    static gr_tensor *prefix##_overlapping(gr_tensor **x) { return f(x[0], .kernel = { 3, 2 }, .stride = { 1, 1 }); } \
+    static gr_tensor *prefix##_padded(gr_tensor **x) { return f(x[0], .kernel = { 2, 3 }, .stride = { 2, 1 }, .padding = { 1, 1 }); } \
+    static gr_tensor *prefix##_sparse(gr_tensor **x) { return f(x[0], .kernel = { 2, 1 }, .stride = { 3, 2 }); }     \
+    static const gr_sample prefix##_samples[] = {                                                                    \
+        { "[2, 2, 4, 4]", prefix##_2 },        { "[1, 2, 5, 3]", prefix##_2 },      { "[1, 1, 2, 3]", prefix##_1 },   \
+        { "[1, 1, 4, 3]", prefix##_overlapping }, { "[1, 2, 3, 4]", prefix##_padded }, { "[1, 1, 5, 4]", prefix##_sparse }, \
+        { "[0, 2, 4, 4]", prefix##_2 },        { "[1, 0, 2, 2]", prefix##_2 },      { "[1, 1, 2, 40] in -90..90", prefix##_2 }, { NULL, NULL } };
+CALLS(index, gr_argmax_pool2d)
+CALLS(max, gr_max_pool2d)
+
+static gr_tensor *no_kernel(gr_tensor **x) { return gr_max_pool2d(x[0], .kernel = { 2 }); }
+static gr_tensor *no_step(gr_tensor **x) { return gr_max_pool2d(x[0], .kernel = { 2, 2 }, .stride = { -1, 1 }); }
+static gr_tensor *far_padding(gr_tensor **x) { return gr_max_pool2d(x[0], .kernel = { 3, 3 }, .padding = { 0, 2 }); }
+static gr_tensor *far_padding_mean(gr_tensor **x) { return gr_avg_pool2d(x[0], .kernel = { 3, 3 }, .padding = { 0, 2 }); }
+static const gr_bad_call index_bad[] = {
+    { "[1, 2, 2]", index_2, GR_ESHAPE, "argmax_pool2d([1, 2, 2]): the rank is 3, not 4. Fix: images are [n, channels, height, width]; gr_unsqueeze adds a dimension" },
+    { "[1, 1, 2, 2]", no_kernel, GR_EVALUE, "argmax_pool2d([1, 1, 2, 2]): the window is 2 x 0. Fix: give both sizes: .kernel = {2, 2}" },
+    { "[1, 1, 2, 2]", no_step, GR_EVALUE, "argmax_pool2d([1, 1, 2, 2]): the stride is -1, 1. Fix: steps are 1 or more" },
+    { "[1, 1, 3, 3]", far_padding, GR_EVALUE, "argmax_pool2d([1, 1, 3, 3]): the padding is 0, 2. Fix: at most half a window, so that each holds an element" },
+    { "[1, 1, 3, 3]", far_padding_mean, GR_EVALUE, "avg_pool2d([1, 1, 3, 3]): the padding is 0, 2. Fix: at most half a window, so that each holds an element" },
+    { "[1, 1, 3, 1]", index_2, GR_ESHAPE,
+      "argmax_pool2d([1, 1, 3, 1]): the window spans 2 along dimension 3, the image with padding 1. Fix: add padding, or take a smaller window" },
+    { NULL, NULL, GR_OK, NULL } };
+static gr_tensor *by_pool(gr_tensor **x) { return pool(x[0], x[1]); }
+static const gr_bad_call max_bad[] = {
+    { "[1, 1, 2, 2]; i64 [1, 1, 1, 1] in 4..4", by_pool, GR_EINDEX,
+      "max_pool2d([1, 1, 2, 2], i64 [1, 1, 1, 1]): index 4 is out of range for planes of 2 x 2. Fix: count the elements of a plane from 0" },
+    { NULL, NULL, GR_OK, NULL } };
+
+static gr_tensor *into_2_3(gr_tensor **x) { return unpool(x[0], x[1], 2, 3); }
+static const gr_sample unpool_samples[] = {
+    { "[2, 1, 1, 2]; i64 [2, 1, 1, 2] in 0..5", into_2_3 }, { "[1, 2, 2, 2]; i64 [1, 2, 2, 2] in 0..5", into_2_3 }, { "[1, 1, 1, 1]; i64 [1, 1, 1, 1] in 0..5", into_2_3 },
+    { "[0, 1, 1, 2]; i64 [0, 1, 1, 2]", into_2_3 }, { "[1, 1, 4, 3]; i64 [1, 1, 4, 3] in 0..2", into_2_3 }, { "[2, 1, 0, 2]; i64 [2, 1, 0, 2]", into_2_3 }, { NULL, NULL } };
+static const gr_bad_call unpool_bad[] = {
+    { "[1, 1, 1, 1]; i64 [1, 1, 1, 1] in 6..6", into_2_3, GR_EINDEX,
+      "max_unpool2d([1, 1, 1, 1], i64 [1, 1, 1, 1]): index 6 is out of range for planes of 2 x 3. Fix: count the elements of a plane from 0" },
+    { "[1, 1, 1, 1]; [1, 1, 1, 1]", into_2_3, GR_EDTYPE,
+      "max_unpool2d([1, 1, 1, 1], [1, 1, 1, 1]): the index is f64, not i64. Fix: take it from gr_argmax_pool2d" },
+    { "[1, 1, 1, 1]; i64 [1, 1, 2, 1] in 0..1", into_2_3, GR_ESHAPE, "max_unpool2d([1, 1, 1, 1], i64 [1, 1, 2, 1]): the shapes differ. Fix: give one index for each element" },
+    { "[1, 1, 1]; i64 [1, 1, 2] in 0..1", into_2_3, GR_ESHAPE,
+      "max_unpool2d([1, 1, 1], i64 [1, 1, 2]): image and index differ in rank or in their planes. Fix: both are [n, channels, height, width]" },
+    { NULL, NULL, GR_OK, NULL } };
+
+const gr_op gr_op_argmax_pool2d = { .name = "argmax_pool2d", .formula = "y = first k with x[k] = max of the window", .gradient = "none", .arity = 1,
+                                       .attr_size = sizeof(pool_attr), .shape = index_shape, .forward = index_forward, .describe = describe,
+                                       .reference_tensor = index_reference, .samples = index_samples, .bad = index_bad };
+const gr_op gr_op_max_pool2d = { .name = "max_pool2d", .formula = "y = x[index], index = argmax_pool2d(x)", .gradient = "dx[index] += dy", .arity = 2,
+                                 .shape = max_shape, .forward = max_forward, .vjp = max_vjp, .reference_tensor = max_reference,
+                                 .samples = max_samples, .bad = max_bad };
+const gr_op gr_op_max_unpool2d = { .name = "max_unpool2d", .formula = "y = zeros, then y[index] += x", .gradient = "dx = dy[index]", .arity = 2,
+                                   .flags = GR_OP_LINEAR, .attr_size = sizeof(plane_attr), .shape = unpool_shape, .forward = unpool_forward,
+                                   .vjp = unpool_vjp, .reference_tensor = unpool_reference, .samples = unpool_samples, .bad = unpool_bad };
