@@ -24,7 +24,7 @@ typedef struct gr_check {
     double rtol;
     gr_gradcheck_report *report;
     int order;
-    bool full;
+    bool full, fast;
     int64_t m;           /* values */
     double *base;        /* [m] at x */
     double *noise;       /* [m] how far rounding may move a value */

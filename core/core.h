@@ -381,6 +381,9 @@ typedef struct gr_gradcheck_report {
 #define gr_gradcheck(...) GR_OPT5(gr_gradcheck_with, gr_gradcheck_opts, __VA_ARGS__)
 GR_API bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_gradcheck_report *report,
                               gr_gradcheck_opts o);
+/* A record by its samples, each in a context of its own; the report is of the first that does not pass. */
+#define gr_gradcheck_op(...) GR_OPT2(gr_gradcheck_op_with, gr_gradcheck_opts, __VA_ARGS__)
+GR_API bool gr_gradcheck_op_with(const gr_op *op, gr_gradcheck_report *report, gr_gradcheck_opts o);
 GR_API int gr_gradcheck_format(const gr_gradcheck_report *r, char *out, size_t size); /* as snprintf: the length it needs */
 GR_API void gr_gradcheck_print(FILE *f, const gr_gradcheck_report *r);
 GR_API void gr_gradcheck_json(FILE *f, const gr_gradcheck_report *r);
