@@ -12,6 +12,12 @@
 
 #define GR_CHECK_FULL 4096 /* derivatives up to which each output is checked by itself */
 
+/* Where a difference goes: one element, or all along a direction. */
+typedef struct gr_path {
+    double *place, x;       /* one element, and where it stands */
+    const double *from, *direction; /* or all elements: from + t * direction */
+} gr_path;
+
 typedef struct gr_check {
     gr_ctx *c;
     gr_fn fn;
@@ -30,20 +36,16 @@ typedef struct gr_check {
     double *noise;       /* [m] how far rounding may move a value */
     double *natural;     /* [m] the same for the terms that may have cancelled in it */
     bool *kink;          /* of each element: order 1 found one */
+    gr_path bend;        /* the first element where the function is not smooth; bend.place is NULL while there is none */
+    gr_dims y_shape;
 } gr_check;
 
-/* What a difference says about one derivative. error: of value, rounding included. */
+/* What a difference says about one derivative. error: of value, rounding included. around: the steepest slope seen near x. */
 typedef enum gr_slope_kind { GR_SMOOTH, GR_KINK, GR_JUMP } gr_slope_kind;
 typedef struct gr_slope {
-    double value, error, left, right;
+    double value, error, left, right, around;
     gr_slope_kind kind;
 } gr_slope;
-
-/* Where a difference goes: one element, or all along a direction. */
-typedef struct gr_path {
-    double *place, x;       /* one element, and where it stands */
-    const double *from, *direction; /* or all elements: from + t * direction */
-} gr_path;
 
 /* gradcheck.c: values at where x stands now; out [m]. False: an error stands. */
 bool gr__check_values(gr_check *k, double *out, bool base); /* base: sets noise and natural too */
@@ -60,6 +62,9 @@ bool gr__difference(gr_check *k, gr_path *p, gr_slope *out);
 bool gr__difference_at(gr_check *k, gr_path *p, double t, double *out, bool *finite);
 double gr__difference_scale(double x); /* a power of two near |x|, not below 1/8 */
 
+/* origin.c: a note that names the first operation whose result bends or jumps where k->bend is */
+bool gr__check_origin(gr_check *k);
+
 /* contract.c: what every function must keep to, whatever its values. False: broken, and the report says how. */
 bool gr__check_contract(gr_check *k);
 
@@ -72,6 +77,7 @@ bool gr__check_fast(gr_check *k);
 /* report.c */
 void gr__check_say(gr_check *k, gr_verdict v, const char *fmt, ...) GR_PRINTF(3, 4); /* the diagnosis: the first one stays */
 void gr__check_note(gr_check *k, const char *fmt, ...) GR_PRINTF(2, 3);
+void gr__check_index(gr_text *t, int ndim, const int64_t *dim, int64_t element); /* [1, 2]; nothing for rank 0 */
 void gr__check_place(const gr_tensor *x, const char *fallback, int number, int64_t element, char *out, size_t size); /* w[1, 2] */
 
 #endif

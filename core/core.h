@@ -356,6 +356,7 @@ typedef struct gr_gradcheck_element {
     double error;                  /* |analytic - numeric| / max(|analytic|, |numeric|) */
     double left, right;            /* of a kink or jump: the derivatives of both sides */
     char name[48], output_name[48]; /* "w[1, 2]", "y[0]" */
+    const char *reason;            /* why the verdict is NAN or INCONCLUSIVE; "" for the others */
 } gr_gradcheck_element;
 
 #define GR_CHECK_WORST 8

@@ -134,6 +134,27 @@ static bool powers(const matrix *q, char *out, size_t size)
     return false;
 }
 
+/* d = a^2, d = sqrt a or d = 1 / a, signs apart */
+static bool exponents(const matrix *q, char *out, size_t size)
+{
+    static const struct {
+        double p;
+        const char *text;
+    } row[] = { { 2, "the square is missing: the right derivative is the square of this one" },
+                { 0.5, "squared once too often: the right derivative is the root of this one" },
+                { -1, "inverted: the right derivative is 1 over this one" } };
+    for (int w = 0; w < 3 && q->wrong > 1; w++) {
+        bool fits = true;
+        for (int64_t i = 0; i < q->m && fits; i++)
+            for (int64_t e = 0; e < q->n && fits; e++) {
+                double a = ea(q, i, e), d = ed(q, i, e);
+                fits = !isfinite(d) || near(q, a, d) || near(q, pow(fabs(a), row[w].p), fabs(d));
+            }
+        if (fits) return snprintf(out, size, "%s", row[w].text), true;
+    }
+    return false;
+}
+
 /* ---- places ----------------------------------------------------------------------------------------------------*/
 static int64_t index_of(const gr_tensor *x, int64_t e, int d)
 {
@@ -159,7 +180,10 @@ static void place(const matrix *q, char *out, size_t size)
     if (column) gr__put(&t, "only %s is wrong, of %lld elements", text, (long long)q->n);
     for (int d = 0; d < q->x->ndim && !column; d++)
         if (at[d]) gr__put(&t, "%sonly where index %d is %lld", t.at ? ", " : "", d, (long long)index_of(q->x, q->column, d));
-    if (row && q->k->order == 1) gr__put(&t, "%sonly the derivatives of y[%lld] are wrong", t.at ? "; " : "", (long long)q->row);
+    if (!row || q->k->order == 2) return;
+    gr__put(&t, "%sonly the derivatives of y", t.at ? "; " : "");
+    gr__check_index(&t, q->k->y_shape.n, q->k->y_shape.v, q->row);
+    gr__put(&t, " are wrong");
 }
 
 void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const double *d)
@@ -171,7 +195,9 @@ void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const dou
     survey(&q);
     if (!q.wrong) return;
     bool turn = false;
-    if (!cut(&q, what, sizeof what) && !(turn = transposed(&q, what, sizeof what)) && !factor(&q, what, sizeof what)) powers(&q, what, sizeof what);
+    if (!cut(&q, what, sizeof what) && !(turn = transposed(&q, what, sizeof what)) && !factor(&q, what, sizeof what) &&
+        !powers(&q, what, sizeof what))
+        exponents(&q, what, sizeof what);
     place(&q, where, sizeof where);
     if (q.x->name) snprintf(name, sizeof name, "\"%.40s\"", q.x->name);
     else snprintf(name, sizeof name, "%d", k->number[t]);

@@ -18,7 +18,7 @@
 #define LEVELS 8
 #define COLUMNS 4
 #define FIRST_STEP -4 /* log2 of the first step relative to the scale */
-#define SHRINK 80     /* how often a step is halved to stay where f is finite */
+#define SHRINK 24     /* how often a step is quartered to stay where f is finite */
 #define LOOKS 3
 
 double gr__difference_scale(double x) { return exp2(round(log2(fmax(fabs(x), 0.125)))); }
@@ -80,7 +80,7 @@ static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
     l->gap[i] = fabs(right - left);
     if (l->level == 0) {
         l->first_gap[i] = l->gap[i];
-        *s = (gr_slope){ row[0], INFINITY, left, right, GR_SMOOTH };
+        *s = (gr_slope){ row[0], INFINITY, left, right, fabs(row[0]), GR_SMOOTH };
         return false;
     }
     int last = l->level < COLUMNS ? l->level : COLUMNS - 1;
@@ -108,7 +108,7 @@ static bool look_at(gr_check *k, gr_path *p, double scale, look *l, gr_slope *ou
     bool finite = false, settled = false;
     l->h = ldexp(scale, FIRST_STEP);
     if (!first_step(k, p, l, &finite)) return false;
-    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, GR_SMOOTH };
+    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH };
     if (!finite) return true;
     for (l->level = 0; l->level < LEVELS; l->level++) {
         if (l->level) {
@@ -135,11 +135,13 @@ static bool settled(const gr_check *k, const gr_slope *s, int64_t i, double scal
 /* The closer look wins where it is clearer, or where the first saw no smooth function. */
 static void merge(const gr_check *k, gr_slope *s, const gr_slope *closer, int64_t i, double scale)
 {
+    double around = fmax(s->around, closer->around);
     if (closer->kind != GR_SMOOTH) {
         if (s->kind != GR_SMOOTH || !settled(k, s, i, scale, 0)) *s = *closer;
     } else if (s->kind != GR_SMOOTH ? isfinite(closer->value) : closer->error < s->error) {
         *s = *closer;
     }
+    s->around = around;
 }
 
 bool gr__difference(gr_check *k, gr_path *p, gr_slope *out)

@@ -1,7 +1,7 @@
 /* Gradients against differences, derivative by derivative, in f64, with a verdict for each.
  *
  *   agree          |a - d| <= max(rtol |d|, 10 u), u the estimated error of the difference d
- *   conclusive     u <= rtol |d|, or u is as small beside the other derivatives of that input, or all is rounding
+ *   conclusive     u <= rtol |d|, or u is as small beside the other derivatives of that input or those nearby, or all is rounding
  *
  * Knows no operation: it sums by hand. How differences are made: difference.c; what else fn must keep to: contract.c.
  * SPDX-License-Identifier: MIT */
@@ -198,9 +198,19 @@ static gr_verdict verdict(const gr_check *k, int64_t i, double a, const gr_slope
     double rounded = k->natural[i] / gr__difference_scale(x); /* what 1 ulp of the terms may give */
     if (size <= 64 * rounded || (s->value == 0 && size <= 0x1p-49)) return GR_CHECK_PASS;
     bool zero = size <= 1024 * rounded;
-    if (d <= tol) return zero || u <= k->rtol * fmax(size, largest) ? GR_CHECK_PASS : GR_CHECK_INCONCLUSIVE;
+    if (d <= tol) return zero || u <= k->rtol * fmax(fmax(size, largest), s->around) ? GR_CHECK_PASS : GR_CHECK_INCONCLUSIVE;
     if (zero && d <= 3 * tol) return GR_CHECK_PASS;
     return u > k->rtol * fabs(s->value) && d <= 3 * tol ? GR_CHECK_INCONCLUSIVE : GR_CHECK_FAIL;
+}
+
+static const char *reason(const gr_check *k, int64_t i, double a, const gr_slope *s, gr_verdict v)
+{
+    if (v == GR_CHECK_NAN) return !isfinite(k->base[i]) ? "the value is not finite" : isnan(a) ? "the gradient is NaN" : "the gradient is infinite";
+    if (v != GR_CHECK_INCONCLUSIVE) return "";
+    if (s->kind == GR_JUMP) return "the function jumps here, or its slope has no bound";
+    if (isnan(s->value)) return "no step to both sides stays where the function is finite: this is the edge of its domain";
+    if (fabs(k->base[i]) > 1e6 * fabs(s->value)) return "rounding of so large a value hides so small a derivative: leave the constant part out, or scale x";
+    return "differences do not come close enough to a limit here: move x, or raise rtol";
 }
 
 static void keep_worst(gr_gradcheck_report *r, const gr_gradcheck_element *e)
@@ -224,8 +234,11 @@ void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, con
                                .analytic = a, .numeric = s->value, .uncertainty = s->error, .left = s->left, .right = s->right };
     e.x = ((const double *)(const void *)k->target[t]->data)[e.element];
     e.verdict = verdict(k, output, a, s, e.x, largest);
+    e.reason = reason(k, output, a, s, e.verdict);
     double size = fmax(fabs(a), fabs(s->value)), d = fabs(a - s->value);
-    e.error = d == 0 ? 0 : e.verdict == GR_CHECK_PASS ? d / fmax(size, largest) : e.verdict == GR_CHECK_KINK ? 0 : d / size;
+    bool noise = size <= 1024 * k->natural[output] / gr__difference_scale(e.x) || (s->value == 0 && size <= 0x1p-49);
+    e.error = d == 0 || e.verdict == GR_CHECK_KINK ? 0 : d / size;
+    if (e.verdict == GR_CHECK_PASS) e.error = noise ? 0 : d / fmax(fmax(size, largest), s->around);
     r->checked++;
     r->count[e.verdict]++;
     if (e.verdict == GR_CHECK_KINK) k->kink[element] = true;
@@ -248,8 +261,11 @@ static bool compare(gr_check *k, const double *a)
             gr_path p = { .place = x + e, .x = x[e] };
             if (k->kink[first + e]) continue;
             if (!gr__difference(k, &p, s + (first + e) * k->m)) return false;
-            for (int64_t i = 0; i < k->m; i++)
-                if (isfinite(s[(first + e) * k->m + i].value)) largest = fmax(largest, fabs(s[(first + e) * k->m + i].value));
+            for (int64_t i = 0; i < k->m; i++) {
+                const gr_slope *one = &s[(first + e) * k->m + i];
+                if (isfinite(one->value)) largest = fmax(largest, fabs(one->value));
+                if (one->kind != GR_SMOOTH && k->order == 1 && !k->bend.place) k->bend = p;
+            }
         }
         for (int64_t e = first; e < first + size; e++) {
             bool skip = k->kink[e];
@@ -260,7 +276,7 @@ static bool compare(gr_check *k, const double *a)
         }
     }
     if (k->report->verdict == GR_CHECK_FAIL) gr__check_diagnose(k, k->m, a, d);
-    return true;
+    return k->order == 2 || !k->bend.place || gr__check_origin(k);
 }
 
 static bool run(gr_check *k, int order)
@@ -274,6 +290,7 @@ static bool run(gr_check *k, int order)
         k->report->evaluations++;
         if (!gr__ready(y)) return false;
         outputs = order == 1 ? y->numel : n;
+        k->y_shape = gr_dims_like(y);
         k->full = !k->fast && outputs * n <= GR_CHECK_FULL;
         if (y->dtype == GR_F32 && k->rtol < F32_RTOL) k->rtol = F32_RTOL;
     }
@@ -326,7 +343,11 @@ static bool finish(gr_check *k, bool ran)
         int t = 0;
         while (e->order == 2 && e->output >= 0 && e->output >= k->first[t + 1]) t++;
         if (e->output < 0) snprintf(e->output_name, sizeof e->output_name, "%s", e->order == 1 ? "<r, y>" : "<s, dL/dx>");
-        else if (e->order == 1) snprintf(e->output_name, sizeof e->output_name, "y[%lld]", (long long)e->output);
+        else if (e->order == 1) {
+            gr_text text = { e->output_name, sizeof e->output_name, 0 };
+            gr__put(&text, "y");
+            gr__check_index(&text, k->y_shape.n, k->y_shape.v, e->output);
+        }
         else gr__check_place(k->target[t], "x", k->number[t], e->output - k->first[t], e->output_name, sizeof e->output_name);
     }
     if (r->num_worst) {

@@ -36,21 +36,26 @@ void gr__check_note(gr_check *k, const char *fmt, ...)
     va_end(args);
 }
 
+void gr__check_index(gr_text *t, int ndim, const int64_t *dim, int64_t element)
+{
+    int64_t below = 1;
+    if (ndim == 0) return;
+    for (int d = 1; d < ndim; d++) below *= dim[d];
+    gr__put(t, "[");
+    for (int d = 0; d < ndim; d++) {
+        gr__put(t, "%s%lld", d ? ", " : "", (long long)(element / below));
+        element %= below;
+        if (d + 1 < ndim) below /= dim[d + 1];
+    }
+    gr__put(t, "]");
+}
+
 void gr__check_place(const gr_tensor *x, const char *fallback, int number, int64_t element, char *out, size_t size)
 {
     gr_text t = { out, size, 0 };
-    int64_t below = 1;
     if (x->name) gr__put(&t, "%.16s", x->name);
     else gr__put(&t, "%s%d", fallback, number);
-    if (x->ndim == 0) return;
-    for (int d = 1; d < x->ndim; d++) below *= x->dims[d];
-    gr__put(&t, "[");
-    for (int d = 0; d < x->ndim; d++) {
-        gr__put(&t, "%s%lld", d ? ", " : "", (long long)(element / below));
-        element %= below;
-        if (d + 1 < x->ndim) below /= x->dims[d + 1];
-    }
-    gr__put(&t, "]");
+    gr__check_index(&t, x->ndim, x->dims, element);
 }
 
 /* ---- in words --------------------------------------------------------------------------------------------------*/
@@ -58,13 +63,13 @@ static void element(gr_text *t, const gr_gradcheck_element *e)
 {
     if (e->order == 1) gr__put(t, "  %s  d %s / d %s", gr_verdict_name(e->verdict), e->output_name, e->name);
     else gr__put(t, "  %s  d2 L / d %s d %s", gr_verdict_name(e->verdict), e->name, e->output_name);
-    gr__put(t, " at %s = %.9g: analytic %.12g  numeric %.12g +- %.1g", e->name, e->x, e->analytic, e->numeric, e->uncertainty);
+    gr__put(t, " at %s = %.9g: analytic %.12g", e->name, e->x, e->analytic);
+    if (!isnan(e->numeric)) gr__put(t, "  numeric %.12g +- %.1g", e->numeric, e->uncertainty);
     if (e->verdict == GR_CHECK_KINK || (e->verdict != GR_CHECK_PASS && fabs(e->left - e->right) > 0.1 * (fabs(e->left) + fabs(e->right))))
         gr__put(t, "  (from the left %.6g, from the right %.6g)", e->left, e->right);
-    if (e->verdict != GR_CHECK_KINK) {
-        gr__put(t, "  relative error %.1e", e->error);
-        if (e->verdict == GR_CHECK_FAIL && isfinite(e->analytic / e->numeric)) gr__put(t, "  ratio %.6g", e->analytic / e->numeric);
-    }
+    if (e->verdict == GR_CHECK_FAIL) gr__put(t, "  relative error %.1e", e->error);
+    if (e->verdict == GR_CHECK_FAIL && isfinite(e->analytic / e->numeric)) gr__put(t, "  ratio %.6g", e->analytic / e->numeric);
+    if (e->reason && *e->reason) gr__put(t, ": %s", e->reason);
     gr__put(t, "\n");
 }
 
@@ -83,7 +88,7 @@ int gr_gradcheck_format(const gr_gradcheck_report *r, char *out, size_t size)
     if (size) out[0] = '\0';
     gr__put(&t, "gradcheck %s", gr_verdict_name(r->verdict));
     if (*r->subject) gr__put(&t, "  %s", r->subject);
-    gr__put(&t, "  (%lld derivatives", (long long)r->checked);
+    gr__put(&t, "  (%lld derivative%s", (long long)r->checked, r->checked == 1 ? "" : "s");
     for (int v = GR_CHECK_VERDICTS - 1; v >= 0; v--)
         if (r->count[v]) gr__put(&t, ", %lld %s", (long long)r->count[v], gr_verdict_name((gr_verdict)v));
     gr__put(&t, "; %lld evaluations)\n", (long long)r->evaluations);
@@ -148,6 +153,7 @@ void gr_gradcheck_json(FILE *f, const gr_gradcheck_report *r)
         json_number(f, "error", e->error);
         json_number(f, "left", e->left);
         json_number(f, "right", e->right);
+        json_string(f, "reason", e->reason ? e->reason : "");
         fputc('}', f);
     }
     fprintf(f, "]}\n");
