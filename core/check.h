@@ -34,6 +34,7 @@ typedef struct gr_check {
     int64_t m;           /* values */
     double *base;        /* [m] at x */
     double *noise;       /* [m] how far rounding may move a value */
+    double unit;         /* the same, relative to a value that is one number */
     double *natural;     /* [m] the same for the terms that may have cancelled in it */
     bool *kink;          /* of each element: order 1 found one */
     gr_path bend;        /* the first element where the function is not smooth; bend.place is NULL while there is none */
@@ -60,6 +61,7 @@ void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, con
 /* difference.c */
 bool gr__difference(gr_check *k, gr_path *p, gr_slope *out);
 bool gr__difference_at(gr_check *k, gr_path *p, double t, double *out, bool *finite);
+bool gr__difference_noise(gr_check *k); /* raises k->noise to what is seen */
 double gr__difference_scale(double x); /* a power of two near |x|, not below 1/8 */
 
 /* origin.c: a note that names the first operation whose result bends or jumps where k->bend is */

@@ -8,7 +8,10 @@
  *
  *   J(h) = |(f(x + h) - f(x)) / h - (f(x) - f(x - h)) / h|   halves with h where f is smooth, stays at a kink, grows at a jump
  *
- * A first look is taken at the scale of x; where that does not settle it, at two smaller ones.
+ * A first look is taken at the scale of x; where that does not settle it, at smaller ones.
+ *
+ * How far rounding moves f is measured: differences of order k of f at points so near that nothing else shows have the
+ * variance (2k)! / (k!)^2 times that of the noise. Source: More and Wild, Estimating computational noise, SISC 33 (2011).
  * Knows no gradient.
  * SPDX-License-Identifier: MIT */
 #include "core/check.h"
@@ -19,7 +22,11 @@
 #define COLUMNS 4
 #define FIRST_STEP -4 /* log2 of the first step relative to the scale */
 #define SHRINK 24     /* how often a step is quartered to stay where f is finite */
-#define LOOKS 3
+#define LOOKS 4
+#define POINTS 9         /* at which noise is measured: */
+#define NEAR 0x1p-36     /* so near that what is smooth does not show in fourth differences, */
+#define WIDE 0x1p-12     /* and wider, to see steps that rounding makes farther apart */
+#define MOST_NOISE 0x1p-40 /* relative to x and y: what is seen from wider points and is more than that, is no rounding */
 
 double gr__difference_scale(double x) { return exp2(round(log2(fmax(fabs(x), 0.125)))); }
 
@@ -75,12 +82,12 @@ static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
 {
     double *row = l->table + (l->level & 1) * COLUMNS * k->m + i, *before = l->table + !(l->level & 1) * COLUMNS * k->m + i;
     double right = (l->plus[i] - k->base[i]) / l->up, left = (k->base[i] - l->minus[i]) / l->down;
-    double floor = 2 * k->noise[i] / l->h;
+    double floor = 2 * fmax(k->noise[i], k->unit * fmax(fabs(l->plus[i]), fabs(l->minus[i]))) / l->h;
     row[0] = (l->plus[i] - l->minus[i]) / (l->up + l->down);
     l->gap[i] = fabs(right - left);
     if (l->level == 0) {
         l->first_gap[i] = l->gap[i];
-        *s = (gr_slope){ row[0], INFINITY, left, right, fabs(row[0]), GR_SMOOTH };
+        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH };
         return false;
     }
     int last = l->level < COLUMNS ? l->level : COLUMNS - 1;
@@ -129,13 +136,13 @@ static bool settled(const gr_check *k, const gr_slope *s, int64_t i, double scal
 {
     if (!isfinite(k->base[i])) return true;
     if (s->kind != GR_SMOOTH || !isfinite(s->value)) return false;
-    return s->error <= k->rtol * fmax(fabs(s->value), 1e-3 * largest) || fabs(s->value) + s->error <= 4096 * k->natural[i] / scale;
+    return s->error <= 0.1 * k->rtol * fmax(fabs(s->value), 1e-3 * largest) || fabs(s->value) + s->error <= 4096 * k->natural[i] / scale;
 }
 
 /* The closer look wins where it is clearer, or where the first saw no smooth function. */
 static void merge(const gr_check *k, gr_slope *s, const gr_slope *closer, int64_t i, double scale)
 {
-    double around = fmax(s->around, closer->around);
+    double around = fmax(s->kind == GR_SMOOTH ? s->around : 0, closer->kind == GR_SMOOTH ? closer->around : 0);
     if (closer->kind != GR_SMOOTH) {
         if (s->kind != GR_SMOOTH || !settled(k, s, i, scale, 0)) *s = *closer;
     } else if (s->kind != GR_SMOOTH ? isfinite(closer->value) : closer->error < s->error) {
@@ -153,18 +160,67 @@ bool gr__difference(gr_check *k, gr_path *p, gr_slope *out)
     if (!room || !closer) return false;
     look l = { .plus = room, .minus = room + m, .first_gap = room + 2 * m, .gap = room + 3 * m, .table = room + 4 * m };
     double x = p->place ? p->x : 0, scale = p->place ? gr__difference_scale(x) : 1, near = exp2(floor(log2(fabs(x))));
-    bool ok = look_at(k, p, scale, &l, out), small = x != 0 && near < scale / 4;
-    for (int a = 1; ok && a < LOOKS; a++) {
-        double largest = 0, here = small ? near * ldexp(1, 10 - 10 * a) : scale * ldexp(1, -10 * a);
+    bool small = x != 0 && near < scale / 4;
+    const double closer_scale[2][LOOKS] = { { scale, ldexp(scale, -10), ldexp(scale, -20), 0 }, { scale, sqrt(scale * near), near, ldexp(near, -10) } };
+    bool ok = look_at(k, p, scale, &l, out);
+    for (int a = 1; ok && a < LOOKS && closer_scale[small][a] > 0; a++) {
+        double largest = 0;
         bool done = true;
         for (int64_t i = 0; i < m; i++)
             if (isfinite(out[i].value)) largest = fmax(largest, fabs(out[i].value));
         for (int64_t i = 0; i < m; i++) done = done && settled(k, &out[i], i, scale, largest);
         if (done) break;
-        ok = look_at(k, p, here, &l, closer);
+        ok = look_at(k, p, closer_scale[small][a], &l, closer);
         for (int64_t i = 0; ok && i < m; i++)
             if (!settled(k, &out[i], i, scale, largest)) merge(k, &out[i], &closer[i], i, scale);
     }
     if (p->place) *p->place = p->x;
+    return ok;
+}
+
+/* ---- noise -----------------------------------------------------------------------------------------------------*/
+/* From the differences of order 4 to 6 of POINTS values that lie m apart, which are overwritten. What is smooth shows in
+ * them too, but not by the same amount in each: where they disagree, all is smooth. */
+static double scatter(double *v, int64_t m, bool near)
+{
+    static const double variance[] = { 1, 2, 6, 20, 70, 252, 924 }; /* (2k)! / (k!)^2 */
+    double most = 0, least = INFINITY;
+    for (int order = 1; order <= 6; order++) {
+        double sum = 0;
+        for (int i = 0; i < POINTS - order; i++) {
+            v[i * m] = v[(i + 1) * m] - v[i * m];
+            sum += v[i * m] * v[i * m];
+        }
+        double sigma = sqrt(sum / (POINTS - order) / variance[order]);
+        if (order >= 4) most = fmax(most, sigma), least = fmin(least, sigma);
+    }
+    return near || most <= 4 * least ? most : 0;
+}
+
+bool gr__difference_noise(gr_check *k)
+{
+    GR_SCOPE(k->c);
+    int64_t n = k->first[k->num_targets];
+    double *v = gr__check_doubles(k->c, POINTS * k->m), *from = gr__check_doubles(k->c, 2 * n), *direction = from + n;
+    bool ok = v && from;
+    for (int t = 0; ok && t < k->num_targets; t++) ok = gr_read(k->target[t], from + k->first[t]);
+    for (int64_t e = 0; ok && e < n; e++) direction[e] = (from[e] != 0 ? fabs(from[e]) : 0.125) * (e % 2 ? -1 : 1) * (1 + (double)(e % 7) / 8);
+    double size = 1;
+    for (int64_t e = 0; ok && e < n; e++) size = fmax(size, fabs(from[e]));
+    for (int64_t i = 0; ok && i < k->m; i++) size = isfinite(k->base[i]) ? fmax(size, fabs(k->base[i])) : size;
+    gr_path p = { .from = from, .direction = direction };
+    for (int wide = 0; wide < 2 && ok; wide++) {
+        bool finite = true;
+        for (int i = 0; ok && finite && i < POINTS; i++) /* from 1 on: x itself may stand at a kink */
+            ok = gr__difference_at(k, &p, (i + 1) * (wide ? WIDE : NEAR), v + i * k->m, &finite);
+        for (int64_t i = 0; ok && finite && i < k->m; i++) {
+            double seen = isfinite(k->base[i]) ? 4 * scatter(v + i, k->m, !wide) : 0;
+            if (wide && seen > MOST_NOISE * size) continue;
+            k->noise[i] = fmax(k->noise[i], seen);
+            k->natural[i] = fmax(k->natural[i], seen);
+        }
+    }
+    for (int t = 0; ok && t < k->num_targets; t++)
+        for (int64_t e = 0; e < k->target[t]->numel; e++) ((double *)(void *)k->target[t]->data)[e] = from[k->first[t] + e];
     return ok;
 }
