@@ -377,6 +377,8 @@ bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_grad
     bool ran = prepare(&k, x) && gr__check_contract(&k);
     for (int order = 1; ran && order <= (o.order ? o.order : 2) && order <= 2 && report->verdict <= GR_CHECK_KINK; order++)
         ran = run(&k, order);
+    if (ran && !k.num_targets)
+        gr__check_say(&k, GR_CHECK_INCONCLUSIVE, "no input needs a gradient, so nothing was checked: mark what is to be checked with gr_requires_grad");
     if (k.x) finish(&k, ran);
     else report->verdict = GR_CHECK_ERROR;
     c->seed = seed;

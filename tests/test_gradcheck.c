@@ -260,7 +260,6 @@ TEST(one_wrong_element_of_65536_is_found_in_40_evaluations)
     CHECK(!gr_gradcheck(apply, &op, &x, 1, &r, .fast = true) && r.verdict == GR_CHECK_FAIL && r.element == 54321);
     CHECK(r.evaluations - r.probe_evaluations <= 40);
     CHECK(strstr(r.diagnosis, "only x[212, 49] is wrong, of 65536 elements") != NULL);
-    test_show_check(&r);
     gr_ctx_free(c);
 }
 
@@ -371,6 +370,74 @@ TEST(functions_that_are_hard_to_difference_get_the_right_verdict)
     }
 }
 
+/* ---- many functions at many scales -------------------------------------------------------------------------------*/
+FUNCTION(rows, gr_softmax(x, -1))
+FUNCTION(log_rows, gr_log_softmax(x, -1))
+FUNCTION(total_of_rows, gr_sum(gr_softmax(x, -1)))
+FUNCTION(length, gr_sqrt(gr_sum(gr_square(x))))
+FUNCTION(gram, gr_matmul(x, gr_transpose(x, 0, 1)))
+FUNCTION(nothing, gr_sub(x, x))
+FUNCTION(variance, gr_sub(gr_mean(gr_square(x)), gr_square(gr_mean(x))))
+FUNCTION(largest, gr_max(x, .dims = GR_DIMS(0)))
+static gr_tensor *(*const functions[])(gr_tensor *) = { gr_sin,    gr_tanh, gr_sigmoid, gr_relu, gr_abs,   gr_reciprocal, cube,   length,
+                                                        gram,      rows,    log_rows,   gr_exp,  variance, largest,       nothing, total_of_rows };
+#define FUNCTIONS (sizeof functions / sizeof *functions)
+
+typedef struct spot { /* the gradient of one element times factor */
+    gr_tensor *(*f)(gr_tensor *);
+    struct spot_attr {
+        int64_t element;
+        double factor;
+    } attr;
+} spot;
+static gr_tensor *spot_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    const struct spot_attr *a = gr_attr(y);
+    gr_tensor *m = gr_ones(gr_ctx_of(y), gr_dims_like(y), .dtype = GR_F64);
+    if (m) ((double *)gr_data(m))[a->element] = a->factor;
+    return (void)i, gr_mul(dy, m);
+}
+static const gr_op spot_op = { .name = "spot", .arity = 1, .attr_size = sizeof(struct spot_attr), .forward = same_forward, .vjp = spot_vjp };
+static gr_tensor *run_spot(gr_tensor **x, void *user)
+{
+    const spot *s = user;
+    return s->f(s->attr.factor == 1 ? x[0] : gr_apply(&spot_op, x, 1, &s->attr));
+}
+
+static gr_tensor *random_at(gr_ctx *c, int exponent) { return gr_requires_grad(gr_mul(gr_randn(c, GR_SHAPE(3, 4)), pow(10, exponent))); }
+
+TEST(a_right_gradient_passes_at_any_scale)
+{
+    for (size_t f = 0; f < FUNCTIONS; f++)
+        for (int e = -6; e <= 0; e += 2)
+            for (uint64_t seed = 0; seed < 3; seed++) {
+                gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64, .seed = seed });
+                gr_tensor *x = random_at(c, e);
+                spot s = { functions[f], { 0, 1 } };
+                gr_gradcheck_report r;
+                CHECK(gr_gradcheck(run_spot, &s, &x, 1, &r) && r.count[GR_CHECK_INCONCLUSIVE] == 0);
+                if (!r.passed) printf("# function %d, 1e%d\n", (int)f, e), test_show_check(&r);
+                gr_ctx_free(c);
+            }
+}
+
+TEST(a_wrong_element_is_found_at_any_scale)
+{
+    static const double factor[] = { 1.01, 1.000001, -1 };
+    for (size_t f = 0; f + 2 < FUNCTIONS; f++) /* of the last two the derivative is zero */
+        for (int e = -6; e <= 0; e += 2)
+            for (int k = 0; k < 3; k++) {
+                gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64, .seed = 9 });
+                gr_tensor *x = random_at(c, e);
+                spot s = { functions[f], { 5, factor[k] } };
+                if ((functions[f] == gr_relu || functions[f] == largest)) gr_write(x, (double[]){ 0, 0, 0, 0, 0, pow(10, e), 0, 0, 0, 0, 0, 0 });
+                gr_gradcheck_report r;
+                CHECK(!gr_gradcheck(run_spot, &s, &x, 1, &r, .order = 1) && r.verdict == GR_CHECK_FAIL && r.element == 5);
+                if (r.verdict != GR_CHECK_FAIL) printf("# function %d, 1e%d, %g\n", (int)f, e, factor[k]), test_show_check(&r);
+                gr_ctx_free(c);
+            }
+}
+
 /* ---- what else it sees -------------------------------------------------------------------------------------------*/
 static gr_tensor *dropout(gr_tensor **x, void *user) { return (void)user, gr_mul(x[0], gr_rand(gr_ctx_of(x[0]), gr_dims_like(x[0]))); }
 static gr_tensor *captured(gr_tensor **x, void *user) { return gr_mul(x[0], (gr_tensor *)user); }
@@ -393,6 +460,15 @@ TEST(what_is_not_checked_is_noted)
     gr_gradcheck_report r;
     CHECK(gr_gradcheck(captured, x[1], x, 1, &r) && strstr(r.notes, "uses \"w\" [3], which needs a gradient and is no input") != NULL);
     CHECK(gr_gradcheck(first_of_two, NULL, x, 2, &r) && strstr(r.notes, "does not depend on input 1 \"w\"") != NULL);
+    gr_ctx_free(c);
+}
+
+TEST(nothing_to_check_is_no_pass)
+{
+    gr_ctx *c = f64();
+    gr_tensor *x = gr_ones(c, GR_SHAPE(3));
+    gr_gradcheck_report r;
+    CHECK(!gr_gradcheck(first_of_two, NULL, &x, 1, &r) && r.verdict == GR_CHECK_INCONCLUSIVE && strstr(r.diagnosis, "no input needs a gradient") != NULL);
     gr_ctx_free(c);
 }
 
