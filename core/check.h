@@ -23,6 +23,7 @@ typedef struct gr_check {
     gr_fn fn;
     void *user;
     int n;
+    gr_tensor *const *given; /* what the caller passed */
     gr_tensor **x;       /* f64 copies of what is checked; the check moves them */
     gr_tensor **target;  /* those of x that are checked, num_targets of them */
     int num_targets, *number; /* number[t]: which of x target t is */

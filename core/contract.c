@@ -280,6 +280,50 @@ static bool any_layout(contract *t, gr_tensor *dense, const double *want, bool *
     return k->c->code == GR_OK;
 }
 
+/* ---- f32 -------------------------------------------------------------------------------------------------------*/
+#define FAR_F32 1e-2 /* of the largest element: more than rounding of a function in good condition */
+
+/* Everything else is in f64. Where the caller has f32: is the gradient in f32 the same? A note, for it is no mistake in a derivative. */
+static bool also_in_f32(contract *t, const double *want)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    double *part = gr__check_doubles(k->c, t->n);
+    gr_tensor **g = gr__arena_alloc(gr__scope_now(k->c), 2 * (size_t)k->num_targets * sizeof *g), **x = g + k->num_targets, *y = NULL;
+    bool any = false;
+    if (!part || !g) return false;
+    for (int i = 0; i < k->num_targets; i++) {
+        x[i] = k->given[k->number[i]];
+        any = any || x[i]->dtype == GR_F32;
+    }
+    if (!any) return true;
+    k->report->evaluations++;
+    gr_tensor **in = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->n * sizeof *in);
+    if (!in) return false;
+    memcpy(in, k->given, (size_t)k->n * sizeof *in);
+    bool ran = (y = k->fn(in, k->user)) && gr_needs_grad(y) &&
+               gr_grads(y, x, k->num_targets, g, .grad = gr__check_weights(y, 1), .allow_unused = true);
+    if (!ran && k->c->code != GR_OK && k->c->code != GR_ENOMEM) {
+        gr__check_note(k, "in f32 the function fails: %.200s", k->c->message);
+        gr_clear_error(k->c);
+    }
+    for (int i = 0; ran && i < k->num_targets; i++) {
+        double largest = 0, worst = 0;
+        int64_t at = 0;
+        if (!g[i] || !gr_read(g[i], part)) continue;
+        for (int64_t e = 0; e < g[i]->numel; e++) {
+            double w = want[k->first[i] + e], d = fabs(part[e] - w);
+            if (isfinite(w)) largest = fmax(largest, fabs(w));
+            if (isfinite(w) && !(d <= worst)) worst = isnan(d) ? INFINITY : d, at = e;
+        }
+        char place[64];
+        gr__check_place(k->target[i], "x", k->number[i], at, place, sizeof place);
+        if (worst > FAR_F32 * largest)
+            gr__check_note(k, "in f32 the gradient at %s is %.6g, in f64 %.6g: f32 has too few digits for this function here", place, part[at], want[k->first[i] + at]);
+    }
+    return k->c->code == GR_OK;
+}
+
 /* ---- all of it -------------------------------------------------------------------------------------------------*/
 static void notes(contract *t, const bool *used)
 {
@@ -315,7 +359,7 @@ bool gr__check_contract(gr_check *k)
     t.close = y->dtype == GR_F32 ? CLOSE_F32 : CLOSE;
     if (gr_needs_grad(y) && k->num_targets) {
         bool ran = sweep(&t, y, gr__check_weights(y, 1), false, g, used) && linear(&t, y, &ok) && (!ok || transposed(&t, y, &ok)) &&
-                   (!ok || any_layout(&t, y, g, &ok));
+                   (!ok || any_layout(&t, y, g, &ok)) && (!ok || also_in_f32(&t, g));
         if (!ran) return refused(k);
     }
     notes(&t, used);

@@ -372,7 +372,7 @@ bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_grad
     if (!c || gr_failed(c)) return false;
     GR_SCOPE(c);
     uint64_t seed = c->seed, drawn = c->drawn;
-    gr_check k = { .c = c, .fn = fn, .user = user, .n = n, .rtol = o.rtol > 0 ? o.rtol : 1e-7, .report = report, .order = 1, .fast = o.fast };
+    gr_check k = { .c = c, .given = x, .fn = fn, .user = user, .n = n, .rtol = o.rtol > 0 ? o.rtol : 1e-7, .report = report, .order = 1, .fast = o.fast };
     report->verdict = GR_CHECK_PASS;
     bool ran = prepare(&k, x) && gr__check_contract(&k);
     for (int order = 1; ran && order <= (o.order ? o.order : 2) && order <= 2 && report->verdict <= GR_CHECK_KINK; order++)

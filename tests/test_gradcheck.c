@@ -463,6 +463,29 @@ TEST(what_is_not_checked_is_noted)
     gr_ctx_free(c);
 }
 
+static gr_tensor *cancelling(gr_tensor **x, void *user) { return (void)user, gr_square(gr_sub(gr_add(x[0], 1e8), 1e8)); }
+
+TEST(a_gradient_that_f32_cannot_hold_is_noted)
+{
+    gr_ctx *c = gr_ctx_new(NULL);
+    gr_tensor *x = gr_requires_grad(gr_name(gr_from(c, GR_SHAPE(2), (float[]){ 0.5f, 2 }), "x"));
+    gr_gradcheck_report r;
+    gr_gradcheck(cancelling, NULL, &x, 1, &r, .rtol = 1e-3);
+    CHECK(strstr(r.notes, "in f32 the gradient at x[1] is 0, in f64") != NULL);
+    CHECK(gr_gradcheck(first_of_two, NULL, &x, 1, &r) && *r.notes == '\0');
+    gr_ctx_free(c);
+}
+
+TEST(every_record_passes_by_its_samples_also_fast)
+{
+    for (int i = 0; i < gr_op_count(); i++) {
+        gr_gradcheck_report r;
+        if (!gr_op_at(i)->vjp) continue;
+        CHECK(gr_gradcheck_op(gr_op_at(i), &r, .fast = true));
+        if (!r.passed) test_show_check(&r);
+    }
+}
+
 TEST(nothing_to_check_is_no_pass)
 {
     gr_ctx *c = f64();
