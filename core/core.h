@@ -321,26 +321,74 @@ GR_API bool gr_elementwise_shape(gr_call *k);
 /* In record.shape: refuse. The message is "name(inputs with labels and shapes): why. Fix: fix". Returns false. */
 GR_API bool gr_reject(const gr_call *k, gr_code code, const char *fix, const char *why, ...) GR_PRINTF(4, 5);
 
-/* ---- gradient check --------------------------------------------------------------------------------------------*/
+/* ---- gradient check --------------------------------------------------------------------------------------------
+ * Compares the derivatives of fn with extrapolated central differences, which estimate their own error; always in f64.
+ * order 1: dy_i/dx_e, each output by itself where there are at most 4096 of them, else of <r, y>, r fixed random weights;
+ * order 2: the same for the gradient of <r, y>. Before that, what fn must keep to is checked: same result each time, inputs
+ * not written to, a gradient that is linear in dy, the same for any layout. Inputs that require a gradient are checked. */
 typedef gr_tensor *(*gr_fn)(gr_tensor **x, void *user);
+
+/* Of one derivative, and of the whole check (the largest). */
+typedef enum gr_verdict {
+    GR_CHECK_PASS,
+    GR_CHECK_KINK,             /* not differentiable here; the gradient lies between the derivatives of both sides: passes */
+    GR_CHECK_INCONCLUSIVE,     /* the difference is not accurate enough to tell */
+    GR_CHECK_NAN,              /* the value or the gradient is not finite */
+    GR_CHECK_FAIL,
+    GR_CHECK_NONDETERMINISTIC, /* fn gives another result each time */
+    GR_CHECK_ERROR,            /* fn failed: see gr_message */
+    GR_CHECK_VERDICTS
+} gr_verdict;
+
 typedef struct gr_gradcheck_opts {
     int order;        /* 1 or 2; default 2 */
-    double rtol;      /* default 1e-7 */
+    double rtol;      /* of each derivative, relative to itself; default 1e-7 */
+    bool fast;        /* two random directions instead of every element; then bisection to a wrong one */
     unsigned char end_;
 } gr_gradcheck_opts;
+
+typedef struct gr_gradcheck_element {
+    gr_verdict verdict;
+    int order, input;
+    int64_t element, output;       /* in row-major order; output -1: the weighted sum of all */
+    double x, analytic, numeric;
+    double uncertainty;            /* of numeric */
+    double error;                  /* |analytic - numeric| / max(|analytic|, |numeric|) */
+    double left, right;            /* of a kink or jump: the derivatives of both sides */
+    char name[48], output_name[48]; /* "w[1, 2]", "y[0]" */
+    const char *reason;            /* why the verdict is NAN or INCONCLUSIVE; "" for the others */
+} gr_gradcheck_element;
+
+#define GR_CHECK_WORST 8
 typedef struct gr_gradcheck_report {
-    bool passed;
-    int order;            /* of the worst element: 1 or 2 */
-    int input;            /* its input, and element, in row-major order */
-    int64_t element;
-    double analytic, numeric, error; /* error: |analytic - numeric| relative to the largest derivative of that input */
-    int64_t checked;      /* how many derivatives were compared */
+    bool passed;          /* verdict is PASS or KINK */
+    gr_verdict verdict;
+    int order, input;     /* of the worst derivative, as in worst[0] */
+    int64_t element, output;
+    double analytic, numeric, error;
+    int64_t checked;      /* derivatives compared */
+    int64_t count[GR_CHECK_VERDICTS];
+    gr_gradcheck_element worst[GR_CHECK_WORST]; /* the worst first */
+    int num_worst;
+    double largest_error; /* of those that pass */
+    int64_t evaluations;  /* calls of fn */
+    int64_t probe_evaluations; /* ... of them until the random directions of .fast were done */
+    char subject[64];     /* the operation that made the result */
+    char diagnosis[512];  /* what explains a failure, "" if nothing does */
+    char notes[512];      /* what else was seen */
 } gr_gradcheck_report;
-/* Compares the gradient of sum(r * fn(x)), r fixed random weights, with extrapolated central differences, for every
- * element of every float input, in f64. Order 2: the same for the gradient itself. Report may be NULL. */
+
+/* True: every derivative agrees. Report may be NULL. gr_gradcheck(fn, user, (gr_tensor *[]){ x }, 1, &report, .rtol = 1e-6) */
 #define gr_gradcheck(...) GR_OPT5(gr_gradcheck_with, gr_gradcheck_opts, __VA_ARGS__)
 GR_API bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_gradcheck_report *report,
                               gr_gradcheck_opts o);
+/* A record by its samples, each in a context of its own; the report is of the first that does not pass. */
+#define gr_gradcheck_op(...) GR_OPT2(gr_gradcheck_op_with, gr_gradcheck_opts, __VA_ARGS__)
+GR_API bool gr_gradcheck_op_with(const gr_op *op, gr_gradcheck_report *report, gr_gradcheck_opts o);
+GR_API int gr_gradcheck_format(const gr_gradcheck_report *r, char *out, size_t size); /* as snprintf: the length it needs */
+GR_API void gr_gradcheck_print(FILE *f, const gr_gradcheck_report *r);
+GR_API void gr_gradcheck_json(FILE *f, const gr_gradcheck_report *r);
+GR_API const char *gr_verdict_name(gr_verdict v); /* "PASS" */
 
 #ifdef __cplusplus
 }

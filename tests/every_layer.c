@@ -62,7 +62,7 @@ static bool gradients_agree(one *o)
     gr_gradcheck_report r = { 0 };
     ok = ok && gr_gradcheck(apply, o, x, p.n + 1, &r) && !gr_failed(c);
     if (!ok) {
-        printf("# input %d, order %d, element %d: %g, by differences %g. %s\n", r.input, r.order, (int)r.element, r.analytic, r.numeric, gr_message(c));
+        test_show_check(&r);
         say(o, "the gradient check fails");
     }
     gr_ctx_free(c);

@@ -101,10 +101,8 @@ static bool gradients_agree(one *o)
     o->type = GR_F64;
     bool ok = make(c, o, base) && gr_gradcheck(call, o, base, o->n, &r);
     if (!ok) {
-        char text[256];
-        snprintf(text, sizeof text, "order %d, input %d, element %lld: analytic %.12g, numeric %.12g, error %.2g %s", r.order, r.input,
-                 (long long)r.element, r.analytic, r.numeric, r.error, gr_message(c));
-        say(o, text);
+        say(o, gr_failed(c) ? gr_message(c) : "the gradient check does not pass");
+        test_show_check(&r);
     }
     gr_ctx_free(c);
     return ok;

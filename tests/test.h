@@ -71,6 +71,16 @@ int main(int argc, char **argv)
 }
 #endif
 
+/* ---- the report of a gradient check, as comments ----------------------------------------------------------------------*/
+#ifdef GRADUS_CORE_H
+static inline void test_show_check(const gr_gradcheck_report *r)
+{
+    char text[8192];
+    gr_gradcheck_format(r, text, sizeof text);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) printf("# %s\n", line);
+}
+#endif
+
 /* ---- the failing allocator: fails the n-th allocation, once or from then on -----------------------------------------*/
 #ifdef GRADUS_CORE_H
 typedef struct test_memory {

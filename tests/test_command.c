@@ -211,10 +211,10 @@ TEST(what_has_no_derivative_is_shown_forward)
 
 TEST(check_compares_with_differences)
 {
-    says("check|tanh(w*x+b)|w=2|x=0.1|b=-0.3", (const char *const[]){ "6 derivatives of first and second order agree", NULL });
+    says("check|tanh(w*x+b)|w=2|x=0.1|b=-0.3", (const char *const[]){ "gradcheck PASS  tanh  (12 derivatives, 12 PASS;", NULL });
     fails("check|w*|w=1", 1, "w*\n  ^ expected a value here\n");
     result r = command("check|heaviside(w) + w^2|w=1e-9");
-    CHECK(r.code == 1 && strstr(r.out, "d/dw[0]: backpropagation gives") != NULL);
+    CHECK(r.code == 1 && strstr(r.out, "INCONCLUSIVE  d y / d w at w = 1e-09: analytic 2e-09") != NULL);
     drop(&r);
 }
 

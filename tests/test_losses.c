@@ -236,7 +236,7 @@ TEST(losses_pass_the_gradient_check_at_both_orders)
         gr_gradcheck_report r;
         expected row = table[i];
         CHECK(gr_gradcheck(row_loss, &row, &x, 1, &r));
-        if (!r.passed) printf("# row %d, order %d, element %d: %g, by differences %g. %s\n", i, r.order, (int)r.element, r.analytic, r.numeric, gr_message(c));
+        if (!r.passed) test_show_check(&r);
         gr_ctx_free(c);
     }
 }

@@ -1,0 +1,86 @@
+/* What the files of the gradient check share: the function under test, seen as values that depend on elements.
+ *
+ *   order 1   the values are y = fn(x), the derivatives dy_i/dx_e
+ *   order 2   the values are g = dL/dx with L = <r, y>, r fixed random weights, the derivatives dg_i/dx_e
+ *
+ * In full mode each value stands for itself; else one weighted sum of them all does.
+ * SPDX-License-Identifier: MIT */
+#ifndef GRADUS_CORE_CHECK_H
+#define GRADUS_CORE_CHECK_H
+
+#include "core/tensor.h"
+
+#define GR_CHECK_FULL 4096 /* derivatives up to which each output is checked by itself */
+
+/* Where a difference goes: one element, or all along a direction. */
+typedef struct gr_path {
+    double *place, x;       /* one element, and where it stands */
+    const double *from, *direction; /* or all elements: from + t * direction */
+} gr_path;
+
+typedef struct gr_check {
+    gr_ctx *c;
+    gr_fn fn;
+    void *user;
+    int n;
+    gr_tensor *const *given; /* what the caller passed */
+    gr_tensor **x;       /* f64 copies of what is checked; the check moves them */
+    gr_tensor **target;  /* those of x that are checked, num_targets of them */
+    int num_targets, *number; /* number[t]: which of x target t is */
+    int64_t *first;      /* of each target: where its elements begin among all; first[num_targets] is their count */
+    double rtol;
+    gr_gradcheck_report *report;
+    int order;
+    bool full, fast;
+    int64_t m;           /* values */
+    double *base;        /* [m] at x */
+    double *noise;       /* [m] how far rounding may move a value */
+    double unit;         /* the same, relative to a value that is one number */
+    double *natural;     /* [m] the same for the terms that may have cancelled in it */
+    bool *kink;          /* of each element: order 1 found one */
+    gr_path bend;        /* the first element where the function is not smooth; bend.place is NULL while there is none */
+    gr_dims y_shape;
+} gr_check;
+
+/* What a difference says about one derivative. error: of value, rounding included. around: the steepest slope seen near x. */
+typedef enum gr_slope_kind { GR_SMOOTH, GR_KINK, GR_JUMP } gr_slope_kind;
+typedef struct gr_slope {
+    double value, error, left, right, around;
+    gr_slope_kind kind;
+} gr_slope;
+
+/* gradcheck.c: values at where x stands now; out [m]. False: an error stands. */
+bool gr__check_values(gr_check *k, double *out, bool base); /* base: sets noise and natural too */
+gr_tensor *gr__check_weights(gr_tensor *t, uint64_t number); /* in [0.5, 1.5), of shape and dtype of t */
+double gr__check_dot(const gr_tensor *a, const gr_tensor *b, double *norm);
+double *gr__check_doubles(gr_ctx *c, int64_t n); /* in the scope of now */
+/* Values of order k->order as tensors with history: one for each target (order 2) or y; NULL where there is none. */
+bool gr__check_graph(gr_check *k, gr_tensor **y, gr_tensor **g);
+bool gr__check_sums(gr_check *k, double *out);     /* the gradient of the weighted sum, all targets in a row */
+void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, const gr_slope *s, double largest);
+
+/* difference.c */
+bool gr__difference(gr_check *k, gr_path *p, gr_slope *out);
+bool gr__difference_at(gr_check *k, gr_path *p, double t, double *out, bool *finite);
+bool gr__difference_noise(gr_check *k); /* raises k->noise to what is seen */
+double gr__difference_scale(double x); /* a power of two near |x|, not below 1/8 */
+
+/* origin.c: a note that names the first operation whose result bends or jumps where k->bend is */
+bool gr__check_origin(gr_check *k);
+
+/* contract.c: what every function must keep to, whatever its values. False: broken, and the report says how. */
+bool gr__check_contract(gr_check *k);
+
+/* diagnosis.c: a, d [outputs, elements]: what kind of mistake explains that they differ? */
+void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const double *d);
+
+/* probe.c: .fast */
+bool gr__check_fast(gr_check *k);
+
+/* report.c */
+void gr__check_say(gr_check *k, gr_verdict v, const char *fmt, ...) GR_PRINTF(3, 4); /* the diagnosis: the first one stays */
+void gr__check_note(gr_check *k, const char *fmt, ...) GR_PRINTF(2, 3);
+void gr__check_index(gr_text *t, int ndim, const int64_t *dim, int64_t element); /* [1, 2]; nothing for rank 0 */
+void gr__check_place(const gr_tensor *x, const char *fallback, int number, int64_t element, char *out, size_t size); /* w[1, 2] */
+
+#endif

@@ -1,0 +1,367 @@
+/* What every function that is differentiated must keep to, whatever its values:
+ *
+ *   the same x give the same y, and leave x as it was; the same sweep gives the same gradient;
+ *   the gradient is linear in the cotangent:  J^T 0 = 0,  J^T (w / 2 - 2 v) = J^T w / 2 - 2 J^T v;
+ *   the sweep that can be differentiated (vjp) gives what the fused one (backward) gives;
+ *   <v, J u> = <J^T v, u>;  the layout of x in memory makes no difference.
+ *
+ * Knows no operation and no difference.
+ * SPDX-License-Identifier: MIT */
+#include "core/check.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Two ways to one gradient, relative to its largest element: both round, 1e-16 a term. TINY: what remains of terms near 1 that cancel. */
+#define CLOSE 1e-9
+#define CLOSE_F32 1e-4
+#define TINY 1e-14
+
+typedef struct contract {
+    gr_check *k;
+    int64_t n;            /* elements of all targets */
+    gr_tensor *captured;  /* needs a gradient, and is none of x */
+    uint32_t depth;       /* of the scope that fn was called in */
+    double close;
+} contract;
+
+/* ---- inputs ----------------------------------------------------------------------------------------------------*/
+static void hash_run(int64_t n, char *const *p, const int64_t *stride, void *user)
+{
+    uint64_t *h = user; /* FNV-1a; h[1]: bytes of an element */
+    for (int64_t i = 0; i < n; i++)
+        for (uint64_t b = 0; b < h[1]; b++) *h = (*h ^ (unsigned char)p[0][i * stride[0] * (int64_t)h[1] + (int64_t)b]) * 0x100000001B3u;
+}
+
+static uint64_t checksum(const gr_tensor *x)
+{
+    uint64_t h[2] = { 0xCBF29CE484222325u, x ? gr__type_size((gr_type)x->dtype) : 0 };
+    if (x) gr__strided(1, &x, hash_run, h);
+    return h[0];
+}
+
+static const char *name_of(const gr_check *k, int i, char out[64])
+{
+    if (k->x[i] && k->x[i]->name) snprintf(out, 64, "input %d \"%.40s\"", i, k->x[i]->name);
+    else snprintf(out, 64, "input %d", i);
+    return out;
+}
+
+static bool same_bits(const double *a, const double *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i]))) return false;
+    return true;
+}
+
+/* What was made while fn ran: is something used that needs a gradient, was there before, and is none of x? */
+static void made(void *user, const gr_call *call, gr_tensor *y)
+{
+    contract *t = user;
+    (void)y;
+    for (int i = 0; i < call->n; i++) {
+        gr_tensor *in = call->in[i];
+        bool ours = !gr_needs_grad(in) || in->scope >= t->depth;
+        for (int j = 0; j < t->k->n && !ours; j++) ours = in == t->k->x[j];
+        if (!ours && !t->captured) t->captured = in;
+    }
+}
+
+/* ---- y -----------------------------------------------------------------------------------------------------------*/
+static gr_tensor *call(contract *t, bool listen)
+{
+    gr_ctx *c = t->k->c;
+    const gr_observer *before = c->observer, ear = { .user = t, .made = made };
+    t->k->report->evaluations++;
+    t->depth = c->depth;
+    if (listen) c->observer = &ear;
+    gr_tensor *y = t->k->fn(t->k->x, t->k->user);
+    c->observer = before;
+    if (!gr__ready(y) && c->code == GR_OK) gr_fail(c, GR_EVALUE, "gr_gradcheck: the function returned NULL. Fix: return its result");
+    else if (gr__ready(y) && !gr_is_float(y)) gr_fail(c, GR_EDTYPE, "gr_gradcheck: the function returned %s, which has no gradient. Fix: return a float tensor",
+                                                      gr_dtype_name((gr_type)y->dtype));
+    return gr__ready(y) ? y : NULL;
+}
+
+static bool unchanged(contract *t, const uint64_t *before)
+{
+    char text[64];
+    for (int i = 0; i < t->k->n; i++)
+        if (checksum(t->k->x[i]) != before[i]) {
+            gr__check_say(t->k, GR_CHECK_FAIL, "the function writes to its %s: the gradient belongs to the values before or after, and the caller's "
+                          "tensor changes. Write to a copy", name_of(t->k, i, text));
+            return false;
+        }
+    return true;
+}
+
+/* fn twice, from the state of the random stream that it finds; then once more with the state of the first time. */
+static bool deterministic(contract *t, bool *ok)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    uint64_t *sums = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->n * sizeof *sums), seed = k->c->seed, drawn = k->c->drawn;
+    if (!sums) return false;
+    for (int i = 0; i < k->n; i++) sums[i] = checksum(k->x[i]);
+    gr_tensor *y[3] = { call(t, true) };
+    if (!y[0]) return false;
+    snprintf(k->report->subject, sizeof k->report->subject, "%s", y[0]->op ? y[0]->op->name : "");
+    double *v = gr__check_doubles(k->c, 2 * y[0]->numel), *w = v + y[0]->numel;
+    if (!v || !gr_read(y[0], v) || !(*ok = unchanged(t, sums))) return v != NULL && k->c->code == GR_OK;
+    if (!(y[1] = call(t, false)) || !(*ok = y[1]->numel == y[0]->numel) || !gr_read(y[1], w)) return k->c->code == GR_OK;
+    if ((*ok = same_bits(v, w, y[0]->numel))) return (*ok = unchanged(t, sums)), true;
+    k->c->seed = seed;
+    k->c->drawn = drawn;
+    if (!(y[2] = call(t, false)) || !gr_read(y[2], w)) return false;
+    int64_t at = 0;
+    while (at + 1 < y[0]->numel && same_bits(v + at, w + at, 1)) at++;
+    if (same_bits(v, w, y[0]->numel))
+        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function draws random numbers, so each call is another function. Call gr_seed inside it");
+    else
+        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function gives another result each time, with the same inputs and the same random stream: y[%lld] "
+                      "was %.9g, then %.9g. It depends on something outside", (long long)at, v[at], w[at]);
+    return true;
+}
+
+/* ---- gradients -------------------------------------------------------------------------------------------------*/
+/* out[elements] = J^T v; used[target]: y depends on it */
+static bool sweep(contract *t, gr_tensor *y, gr_tensor *v, bool composed, double *out, bool *used)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    gr_tensor **g = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->num_targets * sizeof *g);
+    memset(out, 0, (size_t)t->n * sizeof *out);
+    if (!g || !v || !gr_grads(y, k->target, k->num_targets, g, .grad = v, .retain_graph = true, .create_graph = composed, .allow_unused = true))
+        return false;
+    for (int i = 0; i < k->num_targets; i++) {
+        if (used) used[i] = g[i] != NULL;
+        if (g[i] && !gr_read(g[i], out + k->first[i])) return false;
+    }
+    return true;
+}
+
+/* The first element where a and b differ by more than t->close of the largest of its input; -1 if none does. */
+static int64_t differs(const contract *t, const double *a, const double *b)
+{
+    for (int i = 0; i < t->k->num_targets; i++) {
+        double largest = 0;
+        int64_t from = t->k->first[i], to = t->k->first[i + 1];
+        for (int64_t e = from; e < to; e++)
+            if (isfinite(a[e]) && isfinite(b[e])) largest = fmax(largest, fmax(fabs(a[e]), fabs(b[e])));
+        for (int64_t e = from; e < to; e++)
+            if (isfinite(a[e]) && isfinite(b[e]) && fabs(a[e] - b[e]) > t->close * largest + TINY) return e;
+    }
+    return -1;
+}
+
+static bool agree(contract *t, const double *a, const double *b, const char *what)
+{
+    int64_t e = differs(t, a, b);
+    if (e < 0) return true;
+    char place[64];
+    int i = 0;
+    while (e >= t->k->first[i + 1]) i++;
+    gr__check_place(t->k->target[i], "x", t->k->number[i], e - t->k->first[i], place, sizeof place);
+    gr__check_say(t->k, GR_CHECK_FAIL, "%s: at %s %.9g and %.9g", what, place, a[e], b[e]);
+    return false;
+}
+
+static void fill(gr_tensor *t, const gr_tensor *v, double a, const gr_tensor *w, double b)
+{
+    for (int64_t i = 0; i < t->numel; i++) {
+        if (t->dtype == GR_F32) {
+            float *out = (float *)(void *)t->data;
+            out[i] = (float)(a * (double)((float *)(void *)v->data)[i] + b * (double)((float *)(void *)w->data)[i]);
+        } else {
+            ((double *)(void *)t->data)[i] = a * ((double *)(void *)v->data)[i] + b * ((double *)(void *)w->data)[i];
+        }
+    }
+}
+
+static bool linear(contract *t, gr_tensor *y, bool *ok)
+{
+    gr_check *k = t->k;
+    double *g = gr__check_doubles(k->c, 3 * t->n), *h = g + t->n, *both = h + t->n;
+    gr_tensor *v = gr__check_weights(y, 1), *w = gr__check_weights(y, 99), *mix = gr_zeros_like(y);
+    if (!g || !v || !w || !mix || !sweep(t, y, mix, false, g, NULL)) return false;
+    for (int64_t e = 0; e < t->n; e++)
+        if (g[e] != 0 && !isnan(g[e])) { /* a NaN is found where elements are looked at */
+            gr__check_say(k, GR_CHECK_FAIL, "a zero cotangent gives the gradient %.6g: it is not multiplied by dy", g[e]);
+            return !(*ok = false);
+        }
+    if (!sweep(t, y, v, false, g, NULL) || !sweep(t, y, v, false, h, NULL)) return false;
+    if (!same_bits(g, h, t->n)) {
+        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "two sweeps over one graph give different gradients");
+        return !(*ok = false);
+    }
+    if (!sweep(t, y, v, true, h, NULL)) return false;
+    if (!(*ok = agree(t, g, h, "backward and vjp of a record differ"))) return true;
+    if (!sweep(t, y, w, false, h, NULL)) return false;
+    fill(mix, v, -2, w, 0.5);
+    if (!sweep(t, y, mix, false, both, NULL)) return false;
+    for (int64_t e = 0; e < t->n; e++) g[e] = 0.5 * h[e] - 2 * g[e];
+    *ok = agree(t, g, both, "the gradient is not linear in dy: J^T (w / 2 - 2 v) is not J^T w / 2 - 2 J^T v");
+    return true;
+}
+
+/* <v, J u> and <J^T v, u>: J u is the derivative of J^T v by v, so this fails where vjp does not treat dy as it says. */
+static bool transposed(contract *t, gr_tensor *y, bool *ok)
+{
+    gr_check *k = t->k;
+    for (int i = 0; i < k->num_targets; i++) {
+        GR_SCOPE(k->c);
+        gr_tensor *x = k->target[i], *u = gr__check_weights(x, 7), *v = gr__check_weights(y, 8), *ju = gr_jvp(y, x, u), *jv = ju ? gr_vjp(y, x, v) : NULL;
+        if (!ju || !jv) return false;
+        double size = 0, more = 0, a = gr__check_dot(v, ju, &size), b = gr__check_dot(jv, u, &more);
+        if (!isfinite(a) || !isfinite(b) || fabs(a - b) <= t->close * (size + more) + TINY || x->numel == 0) continue;
+        char text[64];
+        gr__check_say(k, GR_CHECK_FAIL, "vjp and jvp by %s disagree: <v, J u> is %.9g, <J^T v, u> is %.9g: the transpose is wrong, not only the formula: is dy "
+                      "used without the graph (detached, or read as numbers)?", name_of(k, i, text), a, b);
+        *ok = false;
+    }
+    return true;
+}
+
+/* ---- layouts ---------------------------------------------------------------------------------------------------*/
+/* The values of x in every second place of twice the memory; x itself if it has no dimension. */
+static gr_tensor *spaced(gr_tensor *x)
+{
+    gr_ctx *c = x->ctx;
+    gr_scope *s = gr__scope_now(c);
+    gr_dims twice = gr_dims_like(x);
+    if (!x->ndim || x->numel < 2) return x;
+    twice.v[x->ndim - 1] *= 2;
+    int64_t stride[GR_MAX_RANK];
+    for (int d = 0; d < x->ndim; d++) stride[d] = gr__stride(x)[d] * 2;
+    gr_tensor *room = gr_full(c, twice, 1e9, .dtype = (gr_type)x->dtype), *y = room ? gr__node(c, s, (gr_type)x->dtype, x->ndim, x->dims, 0, 0) : NULL;
+    if (!y) return NULL;
+    gr__share_memory(s, y, room, 0, stride);
+    return gr_copy_to(y, x) ? y : NULL;
+}
+
+/* y of spaced inputs against y of dense ones. */
+static bool same_values(contract *t, gr_tensor *dense, gr_tensor *y)
+{
+    double *v = gr__check_doubles(t->k->c, 2 * dense->numel), *w = v + dense->numel, largest = 0;
+    if (!v || y->numel != dense->numel || !gr_read(dense, v) || !gr_read(y, w)) return t->k->c->code != GR_OK;
+    for (int64_t i = 0; i < dense->numel; i++)
+        if (isfinite(v[i])) largest = fmax(largest, fabs(v[i]));
+    for (int64_t i = 0; i < dense->numel; i++) {
+        if (!isfinite(v[i]) || fabs(v[i] - w[i]) <= t->close * largest) continue;
+        gr__check_say(t->k, GR_CHECK_FAIL, "the result depends on how the inputs lie in memory (here: in every second place): y[%lld] is %.9g, and %.9g "
+                      "for contiguous inputs. Use strides, or gr_contiguous", (long long)i, w[i], v[i]);
+        return false;
+    }
+    return true;
+}
+
+static bool any_layout(contract *t, gr_tensor *dense, const double *want, bool *ok)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    gr_tensor **keep = gr__arena_alloc(gr__scope_now(k->c), 2 * (size_t)k->n * sizeof *keep), *y = NULL;
+    double *g = gr__check_doubles(k->c, t->n);
+    if (!keep || !g) return false;
+    memcpy(keep, k->x, 2 * (size_t)k->n * sizeof *keep); /* k->target lies behind k->x */
+    bool made_all = true;
+    for (int i = 0; i < k->num_targets && made_all; i++) {
+        gr_tensor *x = gr_requires_grad(spaced(k->target[i]));
+        made_all = x != NULL;
+        if (x) k->x[k->number[i]] = k->target[i] = x;
+    }
+    bool ran = made_all && (y = call(t, false)) != NULL && (*ok = same_values(t, dense, y)) && gr_needs_grad(y) && sweep(t, y, gr__check_weights(y, 1), false, g, NULL);
+    memcpy(k->x, keep, 2 * (size_t)k->n * sizeof *keep);
+    if (ran) *ok = agree(t, want, g, "the gradient depends on how the inputs lie in memory (here: in every second place)");
+    else if (made_all && *ok && k->c->code != GR_OK && k->c->code != GR_ENOMEM) {
+        gr__check_say(k, GR_CHECK_FAIL, "fails for inputs that are not contiguous: %.300s", k->c->message);
+        gr_clear_error(k->c);
+        *ok = false;
+    }
+    return k->c->code == GR_OK;
+}
+
+/* ---- f32 -------------------------------------------------------------------------------------------------------*/
+#define FAR_F32 1e-2 /* of the largest element: more than rounding of a function in good condition */
+
+/* Everything else is in f64. Where the caller has f32: is the gradient in f32 the same? A note, for it is no mistake in a derivative. */
+static bool also_in_f32(contract *t, const double *want)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    double *part = gr__check_doubles(k->c, t->n);
+    gr_tensor **g = gr__arena_alloc(gr__scope_now(k->c), 2 * (size_t)k->num_targets * sizeof *g), **x = g + k->num_targets, *y = NULL;
+    bool any = false;
+    if (!part || !g) return false;
+    for (int i = 0; i < k->num_targets; i++) {
+        x[i] = k->given[k->number[i]];
+        any = any || x[i]->dtype == GR_F32;
+    }
+    if (!any) return true;
+    k->report->evaluations++;
+    gr_tensor **in = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->n * sizeof *in);
+    if (!in) return false;
+    memcpy(in, k->given, (size_t)k->n * sizeof *in);
+    bool ran = (y = k->fn(in, k->user)) && gr_needs_grad(y) &&
+               gr_grads(y, x, k->num_targets, g, .grad = gr__check_weights(y, 1), .allow_unused = true);
+    if (!ran && k->c->code != GR_OK && k->c->code != GR_ENOMEM) {
+        gr__check_note(k, "in f32 the function fails: %.200s", k->c->message);
+        gr_clear_error(k->c);
+    }
+    for (int i = 0; ran && i < k->num_targets; i++) {
+        double largest = 0, worst = 0;
+        int64_t at = 0;
+        if (!g[i] || !gr_read(g[i], part)) continue;
+        for (int64_t e = 0; e < g[i]->numel; e++) {
+            double w = want[k->first[i] + e], d = fabs(part[e] - w);
+            if (isfinite(w)) largest = fmax(largest, fabs(w));
+            if (isfinite(w) && !(d <= worst)) worst = isnan(d) ? INFINITY : d, at = e;
+        }
+        char place[64];
+        gr__check_place(k->target[i], "x", k->number[i], at, place, sizeof place);
+        if (worst > FAR_F32 * largest)
+            gr__check_note(k, "in f32 the gradient at %s is %.6g, in f64 %.6g: f32 has too few digits for this function here", place, part[at], want[k->first[i] + at]);
+    }
+    return k->c->code == GR_OK;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------------------*/
+static void notes(contract *t, const bool *used)
+{
+    char text[256];
+    for (int i = 0; i < t->k->num_targets; i++)
+        if (!used[i]) gr__check_note(t->k, "the result does not depend on %s", name_of(t->k, t->k->number[i], text));
+    if (!t->captured) return;
+    gr__format_tensor_ref(text, sizeof text, t->captured);
+    gr__check_note(t->k, "the function uses %.100s, which needs a gradient and is no input: it is not checked", text);
+}
+
+/* A gradient of the wrong shape or dtype is a finding, not a failure to run. */
+static bool refused(gr_check *k)
+{
+    if ((k->c->code != GR_ESHAPE && k->c->code != GR_EDTYPE) || !strstr(k->c->message, ": vjp of ")) return false;
+    gr__check_say(k, GR_CHECK_FAIL, "%.440s", strstr(k->c->message, "vjp of "));
+    gr_clear_error(k->c);
+    return true;
+}
+
+bool gr__check_contract(gr_check *k)
+{
+    GR_SCOPE(k->c);
+    contract t = { .k = k, .n = k->first[k->num_targets] };
+    bool ok = true;
+    bool *used = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->num_targets + 1);
+    double *g = gr__check_doubles(k->c, t.n);
+    if (!used || !g || !deterministic(&t, &ok)) return false;
+    if (!ok) return k->report->verdict > GR_CHECK_KINK;
+    memset(used, 0, (size_t)k->num_targets + 1);
+    gr_tensor *y = call(&t, false);
+    if (!y) return false;
+    t.close = y->dtype == GR_F32 ? CLOSE_F32 : CLOSE;
+    if (gr_needs_grad(y) && k->num_targets) {
+        bool ran = sweep(&t, y, gr__check_weights(y, 1), false, g, used) && linear(&t, y, &ok) && (!ok || transposed(&t, y, &ok)) &&
+                   (!ok || any_layout(&t, y, g, &ok)) && (!ok || also_in_f32(&t, g));
+        if (!ran) return refused(k);
+    }
+    notes(&t, used);
+    return true;
+}

@@ -1,0 +1,226 @@
+/* Derivatives by differences: central ones, extrapolated, with an estimate of their error, and a look at both sides.
+ *
+ *   D(h) = (f(x + h) - f(x - h)) / 2h = f' + c2 h^2 + c4 h^4 + ...
+ *   T[i][0] = D(h / 2^i),   T[i][j] = T[i][j-1] + (T[i][j-1] - T[i-1][j-1]) / (4^j - 1)
+ *
+ * The entry whose neighbours agree best is taken; their distance, and what rounding of f does to it, is its error.
+ * Source: Ridders, Accurate computation of F'(x) and F'(x) F''(x), Adv. Eng. Software 4 (1982).
+ *
+ *   J(h) = |(f(x + h) - f(x)) / h - (f(x) - f(x - h)) / h|   halves with h where f is smooth, stays at a kink, grows at a jump
+ *
+ * A first look is taken at the scale of x; where that does not settle it, at smaller ones.
+ *
+ * How far rounding moves f is measured: differences of order k of f at points so near that nothing else shows have the
+ * variance (2k)! / (k!)^2 times that of the noise. Source: More and Wild, Estimating computational noise, SISC 33 (2011).
+ * Knows no gradient.
+ * SPDX-License-Identifier: MIT */
+#include "core/check.h"
+
+#include <math.h>
+
+#define LEVELS 8
+#define COLUMNS 4
+#define FIRST_STEP -4 /* log2 of the first step relative to the scale */
+#define SHRINK 24     /* how often a step is quartered to stay where f is finite */
+#define LOOKS 4
+#define POINTS 9         /* at which noise is measured: */
+#define NEAR 0x1p-36     /* so near that what is smooth does not show in fourth differences, */
+#define WIDE 0x1p-12     /* and wider, to see steps that rounding makes farther apart */
+#define MOST_NOISE 0x1p-40 /* relative to x and y: what is seen from wider points and is more than that, is no rounding */
+
+double gr__difference_scale(double x) { return exp2(round(log2(fmax(fabs(x), 0.125)))); }
+
+/* Values at t along the path; not finite where f is not, or refuses the value. */
+bool gr__difference_at(gr_check *k, gr_path *p, double t, double *out, bool *finite)
+{
+    if (p->place) *p->place = p->x + t;
+    else
+        for (int i = 0; i < k->num_targets; i++) {
+            double *x = (double *)(void *)k->target[i]->data;
+            int64_t first = k->first[i];
+            for (int64_t e = 0; e < k->target[i]->numel; e++)
+                x[e] = p->from[first + e] + (t == 0 ? 0 : t * p->direction[first + e]);
+        }
+    bool ok = gr__check_values(k, out, false);
+    if (!ok && k->c->code != GR_EVALUE) return false;
+    if (!ok) gr_clear_error(k->c);
+    *finite = ok;
+    for (int64_t i = 0; ok && i < k->m; i++) *finite = *finite && (isfinite(out[i]) || !isfinite(k->base[i]));
+    return true;
+}
+
+typedef struct look {
+    double *plus, *minus;        /* [m] */
+    double *table;               /* [2][COLUMNS][m]: the last two rows of T */
+    double *first_gap, *gap;     /* [m] J at the first step and now */
+    double h, up, down;          /* the step, and how far x really moved */
+    int level;
+} look;
+
+static bool both_sides(gr_check *k, gr_path *p, look *l, bool *finite)
+{
+    volatile double above = p->x + l->h, below = p->x - l->h; /* in memory: no more digits than x has */
+    l->up = p->place ? above - p->x : l->h;
+    l->down = p->place ? p->x - below : l->h;
+    if (!gr__difference_at(k, p, l->h, l->plus, finite)) return false;
+    return !*finite || gr__difference_at(k, p, -l->h, l->minus, finite);
+}
+
+/* The first step at which f is finite on both sides. */
+static bool first_step(gr_check *k, gr_path *p, look *l, bool *finite)
+{
+    for (int i = 0; i < SHRINK; i++) {
+        if (!both_sides(k, p, l, finite)) return false;
+        if (*finite || l->up <= 0) return true;
+        if (p->x != 0 && l->h > fabs(p->x) / 4) l->h = exp2(floor(log2(fabs(p->x))) - 3);
+        else l->h /= 4;
+    }
+    return true;
+}
+
+static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
+{
+    double *row = l->table + (l->level & 1) * COLUMNS * k->m + i, *before = l->table + !(l->level & 1) * COLUMNS * k->m + i;
+    double right = (l->plus[i] - k->base[i]) / l->up, left = (k->base[i] - l->minus[i]) / l->down;
+    double floor = 2 * fmax(k->noise[i], k->unit * fmax(fabs(l->plus[i]), fabs(l->minus[i]))) / l->h;
+    row[0] = (l->plus[i] - l->minus[i]) / (l->up + l->down);
+    l->gap[i] = fabs(right - left);
+    if (l->level == 0) {
+        l->first_gap[i] = l->gap[i];
+        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH };
+        return false;
+    }
+    int last = l->level < COLUMNS ? l->level : COLUMNS - 1;
+    for (int j = 1; j <= last; j++) {
+        row[j * k->m] = row[(j - 1) * k->m] + (row[(j - 1) * k->m] - before[(j - 1) * k->m]) / (ldexp(1, 2 * j) - 1);
+        double e = fmax(fabs(row[j * k->m] - row[(j - 1) * k->m]), fabs(row[j * k->m] - before[(j - 1) * k->m])) + floor;
+        if (e < s->error) s->error = e, s->value = row[j * k->m];
+    }
+    s->left = left;
+    s->right = right;
+    return s->error <= fmax(0.05 * k->rtol * fabs(s->value), 2 * floor);
+}
+
+/* Smooth, kink or jump, from how J changed over the levels. */
+static gr_slope_kind kind(const gr_check *k, const look *l, int64_t i, const gr_slope *s)
+{
+    bool clear = l->gap[i] > 1e-5 * fmax(fabs(s->left), fabs(s->right)) && l->gap[i] * l->h > 64 * k->noise[i];
+    double ratio = l->gap[i] / l->first_gap[i];
+    if (!clear || ratio < 0.5) return GR_SMOOTH;
+    return ratio > exp2(0.3 * l->level) ? GR_JUMP : GR_KINK;
+}
+
+static bool look_at(gr_check *k, gr_path *p, double scale, look *l, gr_slope *out)
+{
+    bool finite = false, settled = false;
+    l->h = ldexp(scale, FIRST_STEP);
+    if (!first_step(k, p, l, &finite)) return false;
+    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH };
+    if (!finite) return true;
+    for (l->level = 0; l->level < LEVELS; l->level++) {
+        if (l->level) {
+            l->h /= 2;
+            if (!both_sides(k, p, l, &finite)) return false;
+            if (!finite) return true;
+        }
+        settled = true;
+        for (int64_t i = 0; i < k->m; i++) settled = update(k, l, i, &out[i]) && settled;
+        if (settled && l->level >= 2) break;
+    }
+    if (l->level == LEVELS) l->level--;
+    for (int64_t i = 0; i < k->m; i++) out[i].kind = kind(k, l, i, &out[i]);
+    return true;
+}
+
+static bool settled(const gr_check *k, const gr_slope *s, int64_t i, double scale, double largest)
+{
+    if (!isfinite(k->base[i])) return true;
+    if (s->kind != GR_SMOOTH || !isfinite(s->value)) return false;
+    return s->error <= 0.1 * k->rtol * fmax(fabs(s->value), 1e-3 * largest) || fabs(s->value) + s->error <= 4096 * k->natural[i] / scale;
+}
+
+/* The closer look wins where it is clearer, or where the first saw no smooth function. */
+static void merge(const gr_check *k, gr_slope *s, const gr_slope *closer, int64_t i, double scale)
+{
+    double around = fmax(s->kind == GR_SMOOTH ? s->around : 0, closer->kind == GR_SMOOTH ? closer->around : 0);
+    if (closer->kind != GR_SMOOTH) {
+        if (s->kind != GR_SMOOTH || !settled(k, s, i, scale, 0)) *s = *closer;
+    } else if (s->kind != GR_SMOOTH ? isfinite(closer->value) : closer->error < s->error) {
+        *s = *closer;
+    }
+    s->around = around;
+}
+
+bool gr__difference(gr_check *k, gr_path *p, gr_slope *out)
+{
+    GR_SCOPE(k->c);
+    int64_t m = k->m;
+    double *room = gr__check_doubles(k->c, (4 + 2 * COLUMNS) * m);
+    gr_slope *closer = gr__arena_alloc(gr__scope_now(k->c), (size_t)m * sizeof *closer);
+    if (!room || !closer) return false;
+    look l = { .plus = room, .minus = room + m, .first_gap = room + 2 * m, .gap = room + 3 * m, .table = room + 4 * m };
+    double x = p->place ? p->x : 0, scale = p->place ? gr__difference_scale(x) : 1, near = exp2(floor(log2(fabs(x))));
+    bool small = x != 0 && near < scale / 4;
+    const double closer_scale[2][LOOKS] = { { scale, ldexp(scale, -10), ldexp(scale, -20), 0 }, { scale, sqrt(scale * near), near, ldexp(near, -10) } };
+    bool ok = look_at(k, p, scale, &l, out);
+    for (int a = 1; ok && a < LOOKS && closer_scale[small][a] > 0; a++) {
+        double largest = 0;
+        bool done = true;
+        for (int64_t i = 0; i < m; i++)
+            if (isfinite(out[i].value)) largest = fmax(largest, fabs(out[i].value));
+        for (int64_t i = 0; i < m; i++) done = done && settled(k, &out[i], i, scale, largest);
+        if (done) break;
+        ok = look_at(k, p, closer_scale[small][a], &l, closer);
+        for (int64_t i = 0; ok && i < m; i++)
+            if (!settled(k, &out[i], i, scale, largest)) merge(k, &out[i], &closer[i], i, scale);
+    }
+    if (p->place) *p->place = p->x;
+    return ok;
+}
+
+/* ---- noise -----------------------------------------------------------------------------------------------------*/
+/* From the differences of order 4 to 6 of POINTS values that lie m apart, which are overwritten. What is smooth shows in
+ * them too, but not by the same amount in each: where they disagree, all is smooth. */
+static double scatter(double *v, int64_t m, bool near)
+{
+    static const double variance[] = { 1, 2, 6, 20, 70, 252, 924 }; /* (2k)! / (k!)^2 */
+    double most = 0, least = INFINITY;
+    for (int order = 1; order <= 6; order++) {
+        double sum = 0;
+        for (int i = 0; i < POINTS - order; i++) {
+            v[i * m] = v[(i + 1) * m] - v[i * m];
+            sum += v[i * m] * v[i * m];
+        }
+        double sigma = sqrt(sum / (POINTS - order) / variance[order]);
+        if (order >= 4) most = fmax(most, sigma), least = fmin(least, sigma);
+    }
+    return near || most <= 4 * least ? most : 0;
+}
+
+bool gr__difference_noise(gr_check *k)
+{
+    GR_SCOPE(k->c);
+    int64_t n = k->first[k->num_targets];
+    double *v = gr__check_doubles(k->c, POINTS * k->m), *from = gr__check_doubles(k->c, 2 * n), *direction = from + n;
+    bool ok = v && from;
+    for (int t = 0; ok && t < k->num_targets; t++) ok = gr_read(k->target[t], from + k->first[t]);
+    for (int64_t e = 0; ok && e < n; e++) direction[e] = (from[e] != 0 ? fabs(from[e]) : 0.125) * (e % 2 ? -1 : 1) * (1 + (double)(e % 7) / 8);
+    double size = 1;
+    for (int64_t e = 0; ok && e < n; e++) size = fmax(size, fabs(from[e]));
+    for (int64_t i = 0; ok && i < k->m; i++) size = isfinite(k->base[i]) ? fmax(size, fabs(k->base[i])) : size;
+    gr_path p = { .from = from, .direction = direction };
+    for (int wide = 0; wide < 2 && ok; wide++) {
+        bool finite = true;
+        for (int i = 0; ok && finite && i < POINTS; i++) /* from 1 on: x itself may stand at a kink */
+            ok = gr__difference_at(k, &p, (i + 1) * (wide ? WIDE : NEAR), v + i * k->m, &finite);
+        for (int64_t i = 0; ok && finite && i < k->m; i++) {
+            double seen = isfinite(k->base[i]) ? 4 * scatter(v + i, k->m, !wide) : 0;
+            if (wide && seen > MOST_NOISE * size) continue;
+            k->noise[i] = fmax(k->noise[i], seen);
+            k->natural[i] = fmax(k->natural[i], seen);
+        }
+    }
+    for (int t = 0; ok && t < k->num_targets; t++)
+        for (int64_t e = 0; e < k->target[t]->numel; e++) ((double *)(void *)k->target[t]->data)[e] = from[k->first[t] + e];
+    return ok;
+}
