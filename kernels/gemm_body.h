@@ -150,7 +150,7 @@ static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a_, const in
         N(S, dots)(m, n, k, a, as[0], b, bs[1], c, cs);
         return;
     }
-    if (bs[1] == 1 && n * k <= DIRECT) {
+    if (bs[1] == 1 && (n * k <= DIRECT || m <= 2 * MR)) { /* few rows do not pay for packing b */
         N(S, direct)(m, n, k, a, as, b, bs[0], c, cs, scratch);
         return;
     }
