@@ -4,7 +4,7 @@
  * number from each of MR rows of a. It reads a and b through strides, so the same kernel serves three plans:
  *
  *   dots      both contiguous along k, few columns or rows: vectors run along k and are summed at the end
- *   direct    b fits the second-level cache and its rows are contiguous: nothing is packed
+ *   direct    the rows of b are contiguous, and it fits the second-level cache or a has few rows: nothing is packed
  *   blocked   KC rows of b are packed into panels of NR columns, MC rows of a into panels of MR rows, which the caches
  *             hold; packing reads through any strides, so transposes cost nothing
  *
