@@ -118,7 +118,7 @@ typedef struct gr_worker {
 } gr_worker;
 struct gr_pool {
     int threads;                /* at most, the caller's included */
-    int started;                /* workers 1 to started have a thread; the caller is worker 0 */
+    _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
     bool busy, stop;
     long pid;                   /* of the process whose threads they are */
     pthread_mutex_t lock;       /* of sleeping and waking alone */
@@ -172,9 +172,14 @@ static inline gr_scope *gr__scope_now(gr_ctx *c) { return c->scope[c->depth]; }
 /* parallel.c */
 /* Calls fn(user, i, worker) once for each i in [0, n), on the context's threads and the caller's; returns when all are done.
  * worker < gr_threads(c), and no two tasks have the same one at a time. Any order: a task writes what no other reads. It must
- * not touch the context: no error, no memory; a gr__parallel in it runs on the spot, as worker 0. To wake a thread costs 5 to
- * 50 us, so a loop should be worth that; tasks of less than 1 us are better grouped. */
+ * not touch the context: no error, no memory; a gr__parallel in it runs on the spot, as worker 0. */
 void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user);
+/* Does it pay to share out a loop that takes one thread so many ns? Sooner while threads are awake, never with one. */
+bool gr__parallel_pays(gr_ctx *c, double ns);
+/* fn on ranges that together are [0, n), of items that take about so many ns each; on the whole at once where it does not pay
+ * to share them out. How it is cut depends on threads and time: the values of an item must not. */
+typedef void gr_range_fn(void *user, int64_t begin, int64_t end, int worker);
+void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user);
 int gr__threads_default(void);
 void gr__threads_free(gr_ctx *c);
 
