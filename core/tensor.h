@@ -5,6 +5,9 @@
 
 #include "core/core.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 /* Reference-counted memory for the elements of one tensor and its views. The data follow this header. */
 typedef struct gr_block gr_block;
 struct gr_block {
@@ -111,6 +114,30 @@ typedef struct gr_observer {
     void (*freed)(void *user, uint32_t depth);               /* what scopes of this depth and deeper hold is about to go */
 } gr_observer;
 
+/* The threads of a context and the loop that they share; see parallel.c. It lies in the context: nothing to allocate. */
+typedef void gr_task_fn(void *user, int64_t i, int worker);
+typedef struct gr_pool gr_pool;
+typedef struct gr_worker {
+    gr_pool *pool;
+    pthread_t thread;
+} gr_worker;
+struct gr_pool {
+    int threads;                /* at most, the caller's included */
+    _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
+    bool busy, stop;
+    long pid;                   /* of the process whose threads they are */
+    pthread_mutex_t lock;       /* of sleeping and waking alone */
+    pthread_cond_t wake, finished;
+    _Alignas(64) _Atomic(gr_task_fn *) fn;
+    _Atomic(void *) user;
+    _Atomic int64_t n;
+    _Atomic int chunks, asleep; /* workers that wait for `wake` */
+    _Atomic bool waiting;       /* the caller waits for `finished` */
+    _Alignas(64) _Atomic uint64_t head;
+    _Alignas(64) _Atomic int unfinished; /* chunks */
+    _Alignas(64) gr_worker worker[GR_MAX_THREADS - 1];
+};
+
 struct gr_ctx {
     gr_allocator allocator;
     gr_type dtype;
@@ -137,6 +164,8 @@ struct gr_ctx {
 
     gr_code code;
     char message[2048];
+
+    gr_pool pool;
 };
 
 /* memory.c */
@@ -148,6 +177,20 @@ void gr__block_unref(gr_ctx *c, gr_block *b);
 static inline void *gr__block_data(gr_block *b) { return (char *)b + GR_BLOCK_HEADER; }
 void gr__memory_free(gr_ctx *c);
 static inline gr_scope *gr__scope_now(gr_ctx *c) { return c->scope[c->depth]; }
+
+/* parallel.c */
+/* Calls fn(user, i, worker) once for each i in [0, n), on the context's threads and the caller's; returns when all are done.
+ * worker < gr_threads(c), and no two tasks have the same one at a time. Any order: a task writes what no other reads. It must
+ * not touch the context: no error, no memory; a gr__parallel in it runs on the spot, as worker 0. */
+void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user);
+/* Does it pay to share out a loop that takes one thread so many ns? Sooner while threads are awake, never with one. */
+bool gr__parallel_pays(gr_ctx *c, double ns);
+/* fn on ranges that together are [0, n), of items that take about so many ns each; on the whole at once where it does not pay
+ * to share them out. How it is cut depends on threads and time: the values of an item must not. */
+typedef void gr_range_fn(void *user, int64_t begin, int64_t end, int worker);
+void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user);
+int gr__threads_default(void);
+void gr__threads_free(gr_ctx *c);
 
 /* tensor.c */
 static inline size_t gr__type_size(gr_type t) { return t == GR_F32 ? 4 : t == GR_BOOL ? 1 : 8; }
