@@ -102,7 +102,7 @@ bool gr_wants(const gr_tensor *y, int i)
 
 gr_tensor *gr_requires_grad(gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     char text[256];
     gr__format_tensor_ref(text, sizeof text, t);
     if (!gr_is_float(t)) {
@@ -116,14 +116,14 @@ gr_tensor *gr_requires_grad(gr_tensor *t)
 
 gr_tensor *gr_retain_grad(gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     t->flags |= GR_T_RETAIN;
     return t;
 }
 
 gr_tensor *gr_detach(gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__ready(t)) return NULL; /* they share memory */
     gr_scope *s = gr__scope_now(t->ctx);
     gr_tensor *y = gr__node(t->ctx, s, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
     if (!y) return NULL;
@@ -208,7 +208,7 @@ static bool move(gr_scope *s, gr_tensor *t)
 
 gr_tensor *gr_keep(gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     gr_ctx *c = t->ctx;
     gr_scope *s = gr__scope_now(c);
     if (t->scope != s->depth || !s->parent) return t;

@@ -12,11 +12,13 @@
  * SPDX-License-Identifier: MIT */
 #include "core/tiles.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     RECOMPUTE = 2, /* times that a value is computed for others' sake before it is kept: forward and backward */
     MAX_SOURCES = 4,
+    ALONE = 65536, /* elements below which a kernel of its own is no work for two threads */
 };
 
 /* What a value is computed from: a value that waits too, or memory that is held until then, or a number. */
@@ -208,6 +210,8 @@ bool gr__settle_all(gr_ctx *c, gr_tensor *const *t, size_t n)
             if (t[i] && t[i]->lazy && !t[i]->lazy->result) z[m++] = t[i]->lazy;
         if (!compute_all(c, z, m)) return false;
     }
+    for (size_t i = 0; i < n; i++)
+        if (t[i] && t[i]->lazy && !gr__settle(t[i])) return false;
     return true;
 }
 
@@ -266,6 +270,16 @@ static bool defer(gr_ew_fn *fn, unsigned reads, int n, gr_tensor *const *in, gr_
     return true;
 }
 
+/* 64 KiB of f32: below that an intermediate value stays in the caches by itself. GRADUS_DEFER=n sets it; 0: nothing waits. */
+int64_t gr__defer_default(void)
+{
+    const char *text = getenv("GRADUS_DEFER");
+    char *end = NULL;
+    long long n = text ? strtoll(text, &end, 10) : 0;
+    if (!end || end == text || *end != '\0' || n < 0) return 16384;
+    return n ? n : INT64_MAX;
+}
+
 /* Nobody watches, nothing can change behind our back, and there is enough of it. */
 static bool can_wait(unsigned reads, int n, gr_tensor *const *in, const gr_tensor *y)
 {
@@ -290,7 +304,7 @@ bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *con
         p[k] = read ? t[k]->data : y->data; /* what is not read may be any memory */
         dense = dense && (!read || (t[k]->flags & GR_T_CONTIGUOUS));
     }
-    if (y->numel == 1 || (dense && y->numel < GR_PARALLEL_FROM)) {
+    if (y->numel == 1 || (dense && y->numel < ALONE)) {
         fn(y->numel, p);
         return true;
     }

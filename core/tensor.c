@@ -295,7 +295,7 @@ gr_tensor *gr_from_array(gr_ctx *c, gr_dims shape, gr_source source, const void 
 
 gr_tensor *gr_empty_like(const gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     gr_scope *s = gr__scope_now(t->ctx);
     gr_tensor *y = gr__node(t->ctx, s, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
     return y && gr__give_memory(s, y) ? y : NULL;
@@ -303,7 +303,7 @@ gr_tensor *gr_empty_like(const gr_tensor *t)
 
 gr_tensor *gr_zeros_like(const gr_tensor *t)
 {
-    return gr__ready(t) ? filled(t->ctx, "gr_zeros_like", gr_dims_like(t), (gr_type)t->dtype, 0) : NULL;
+    return gr__usable(t) ? filled(t->ctx, "gr_zeros_like", gr_dims_like(t), (gr_type)t->dtype, 0) : NULL;
 }
 
 gr_tensor *gr_number(gr_ctx *c, gr_dims shape, gr_type dtype, double v)
@@ -356,7 +356,7 @@ const char *gr_dtype_name(gr_type type)
 
 gr_tensor *gr_name(gr_tensor *t, const char *label)
 {
-    if (!gr__ready(t) || !label) return t;
+    if (!gr__usable(t) || !label) return t;
     size_t n = strlen(label) + 1;
     char *copy = gr__arena_alloc(t->ctx->scope[t->scope], n);
     if (copy) t->name = memcpy(copy, label, n);

@@ -98,6 +98,10 @@ struct gr_scope {
     size_t num_kept, cap_kept;
 };
 
+/* A record's flag, beside those of core.h: forward is one gr__run_elementwise, which gives y its memory and takes inputs
+ * whose values still wait; so is each dx of backward. */
+#define GR_OP_KERNEL (1u << 16)
+
 #define GR_SIZE_CLASSES 192
 
 /* What teach/ hears of a run. Each pointer may be NULL. */
@@ -241,10 +245,12 @@ bool gr__settle_all(gr_ctx *c, gr_tensor *const *t, size_t n); /* those that wai
 bool gr__before_write(const gr_tensor *t); /* computes what waits to read its memory */
 void gr__share_lazy(gr_tensor *t, gr_lazy *z);
 void gr__lazy_unref(gr_ctx *c, gr_lazy *z);
+int64_t gr__defer_default(void);
 
-/* Can a call on this tensor proceed? Not when it is NULL, an error stands, or its memory was given back (an error). Then it
- * has its values. */
+/* Can a call on this tensor proceed? Not when it is NULL, an error stands, or its memory was given back (an error). Ready:
+ * it also has its values; usable: they may still wait. */
 bool gr__released_error(const gr_tensor *t); /* false */
+static inline bool gr__usable(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || t->lazy || gr__released_error(t)); }
 static inline bool gr__ready(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || gr__settle(t)); }
 
 #endif

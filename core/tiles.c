@@ -10,10 +10,10 @@
 
 #include <string.h>
 
+#define STEP_NS 0.15 /* for an element, about; memory included */
 enum {
     TILE = 1024,      /* elements: eight tiles of f32 are 32 KiB */
     LONG_RUN = 256,   /* elements in a row from which a tile ends with the row, so that the row is read in place */
-    TASK = 32 * TILE, /* elements that one thread does at a time */
 };
 
 /* How an operand lies in memory: dimensions of the shape, those merged that it steps through as through one. */
@@ -120,12 +120,12 @@ static void run_tile(const prepared *r, char *const *fixed, char *buffers, int64
     }
 }
 
-/* Elements of one task. Constants are written into their tiles once. */
-static void run_task(void *user, int64_t task, int worker)
+/* A range of whole tiles, but for the last one. Constants are written into their tiles once. */
+static void run_range(void *user, int64_t first, int64_t end, int worker)
 {
     const prepared *r = user;
     char *buffers = r->buffers + (size_t)worker * r->worker_bytes, *fixed[GR_MAX_VALUES];
-    int64_t from = task * TASK, to = from + TASK < r->numel ? from + TASK : r->numel;
+    int64_t from = first * r->tile, to = end * r->tile < r->numel ? end * r->tile : r->numel;
     for (int v = 0; v < r->p->num_values; v++) {
         if (r->place[v] != CONSTANT) continue;
         fixed[v] = buffers + (size_t)r->buffer[v] * r->buffer_bytes;
@@ -187,11 +187,14 @@ bool gr__run_program(gr_ctx *c, const gr_program *p)
     if (r.tile > r.numel) r.tile = r.numel;
     r.buffer_bytes = ((size_t)r.tile * 8 + 63) / 64 * 64;
     r.worker_bytes = (size_t)num * r.buffer_bytes;
-    int64_t tasks = (r.numel + TASK - 1) / TASK;
-    gr_block *b = num ? gr__block_new(c, r.worker_bytes) : NULL;
+    double ns = STEP_NS * (double)p->num_steps;
+    size_t workers = gr__parallel_pays(c, ns * (double)r.numel) ? (size_t)gr_threads(c) : 1;
+    gr_block *b = num ? gr__block_new(c, workers * r.worker_bytes) : NULL;
     if (num && !b) return false;
     r.buffers = b ? gr__block_data(b) : NULL;
-    for (int64_t i = 0; i < tasks; i++) run_task(&r, i, 0);
+    int64_t tiles = (r.numel + r.tile - 1) / r.tile;
+    if (workers == 1) run_range(&r, 0, tiles, 0);
+    else gr__parallel_ranges(c, tiles, ns * (double)r.tile, run_range, &r);
     if (b) gr__block_unref(c, b);
     return true;
 }

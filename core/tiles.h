@@ -36,7 +36,4 @@ bool gr__run_program(gr_ctx *c, const gr_program *p);
  * waits until somebody asks for it (defer.c). reads: bit k - 1 for each operand t[k] that the kernel reads. */
 bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t);
 
-/* The same values in one pass, where they still wait. */
-bool gr__compute(gr_ctx *c, gr_tensor *const *t, size_t n);
-
 #endif

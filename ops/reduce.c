@@ -64,7 +64,7 @@ static void accumulate(const gr_call *k, gr_tensor *y, int kernel, double neutra
     }
     fill(y, neutral);
     gr_run_arg args[2] = { { y->data, stride, (int64_t)gr__type_size((gr_type)y->dtype) }, gr__run_arg(x) };
-    gr__run_kernel_args(kernel, (gr_type)y->dtype, x->ndim, x->dims, 2, args);
+    gr__reduce_args(kernel, (gr_type)y->dtype, x->ndim, x->dims, args[0], args[1]);
 }
 
 static gr_tensor *reduce(const gr_op *op, gr_tensor *x, gr_reduce_opts o, int kernel)
@@ -74,7 +74,8 @@ static gr_tensor *reduce(const gr_op *op, gr_tensor *x, gr_reduce_opts o, int ke
     memset(&a, 0, sizeof a);
     a.keepdim = o.keepdim;
     if (!gr__reduce_mask(op->name, x, o.dims, &a.mask)) return NULL;
-    return gr__apply1(op, gr__promote(x, kernel), &a);
+    gr_reduce_fn *const *row = gr__kernels()->reduce[kernel];
+    return gr__apply1(op, gr__promote(x, row[gr__kt(x)] != NULL, row[GR_K_I64] != NULL), &a);
 }
 
 static uint32_t mask_of(const gr_tensor *y) { return ((const reduce_attr *)y->attr)->mask; }
@@ -137,12 +138,12 @@ static bool backward_by_vjp(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { retur
 /* ---- sum ---------------------------------------------------------------------------------------------------------------------*/
 static bool sum_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_sum, 0);
+    accumulate(k, y, GR_REDUCE_SUM, 0);
     return true;
 }
 static gr_tensor *sum_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr__unreduce(dy, y->in[i], mask_of(y)); }
 static bool sum_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, 0), each(k, x, y, f_sum), true; }
-gr_tensor *gr_sum_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_sum, x, o, GR_EW_sum); }
+gr_tensor *gr_sum_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_sum, x, o, GR_REDUCE_SUM); }
 SAMPLES(sum, "-2..2", "[0, 3]", ALLOWED)
 const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "dx = dy for every addend", .arity = 1, .flags = GR_OP_LINEAR,
                           .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = sum_forward, .vjp = sum_vjp,
@@ -151,16 +152,12 @@ const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "d
 /* ---- mean --------------------------------------------------------------------------------------------------------------------*/
 static bool mean_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_sum, 0);
-    union {
-        float f32;
-        double f64;
-    } n;
-    if (y->dtype == GR_F32) n.f32 = (float)reduced_count(k);
-    else n.f64 = (double)reduced_count(k);
-    static const int64_t none[GR_MAX_RANK] = { 0 };
-    gr_run_arg args[3] = { gr__run_arg(y), gr__run_arg(y), { (char *)&n, none, (int64_t)gr__type_size((gr_type)y->dtype) } };
-    gr__run_kernel_args(GR_EW_div, (gr_type)y->dtype, y->ndim, y->dims, 3, args);
+    accumulate(k, y, GR_REDUCE_SUM, 0);
+    const double n = (double)reduced_count(k);
+    for (int64_t i = 0; i < y->numel; i++) {
+        if (y->dtype == GR_F32) ((float *)(void *)y->data)[i] /= (float)n;
+        else ((double *)(void *)y->data)[i] /= n;
+    }
     return true;
 }
 static int64_t addends(const gr_tensor *y)
@@ -209,7 +206,7 @@ static gr_tensor *product_of_others(gr_tensor *x)
 
 static bool prod_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_prod, 1);
+    accumulate(k, y, GR_REDUCE_PROD, 1);
     return true;
 }
 static gr_tensor *prod_vjp(gr_tensor *y, gr_tensor *dy, int i)
@@ -229,7 +226,7 @@ static gr_tensor *prod_vjp(gr_tensor *y, gr_tensor *dy, int i)
     return gr_amul(gr__unreduce(dy, x, mask), gr_permute(gr_reshape(others, moved), back));
 }
 static bool prod_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, 1), each(k, x, y, f_prod), true; }
-gr_tensor *gr_prod_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_prod, x, o, GR_EW_prod); }
+gr_tensor *gr_prod_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_prod, x, o, GR_REDUCE_PROD); }
 SAMPLES(prod, "-2..2", "[0, 3]", ALLOWED)
 const gr_op gr_op_prod = { .name = "prod", .formula = "y = prod(x)", .gradient = "dx = dy times the product of the other factors", .arity = 1,
                            .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = prod_forward, .vjp = prod_vjp,
@@ -238,12 +235,12 @@ const gr_op gr_op_prod = { .name = "prod", .formula = "y = prod(x)", .gradient =
 /* ---- max, min ------------------------------------------------------------------------------------------------------------------*/
 static bool max_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_max, -INFINITY);
+    accumulate(k, y, GR_REDUCE_MAX, -INFINITY);
     return true;
 }
 static bool min_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_min, INFINITY);
+    accumulate(k, y, GR_REDUCE_MIN, INFINITY);
     return true;
 }
 /* dy shared evenly by those equal to y; all to NaNs if there are any */
@@ -260,8 +257,8 @@ static gr_tensor *extremum_vjp(gr_tensor *y, gr_tensor *dy, int i)
 }
 static bool max_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, -INFINITY), each(k, x, y, f_max), true; }
 static bool min_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, INFINITY), each(k, x, y, f_min), true; }
-gr_tensor *gr_max_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_max, x, o, GR_EW_max); }
-gr_tensor *gr_min_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_min, x, o, GR_EW_min); }
+gr_tensor *gr_max_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_max, x, o, GR_REDUCE_MAX); }
+gr_tensor *gr_min_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_min, x, o, GR_REDUCE_MIN); }
 SAMPLES(max, "-2..2", "[2, 0]", REFUSED(max))
 SAMPLES(min, "-2..2", "[2, 0]", REFUSED(min))
 const gr_op gr_op_max = { .name = "max", .formula = "y = max(x)", .gradient = "dx = dy shared evenly by the largest", .arity = 1,

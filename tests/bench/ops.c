@@ -38,7 +38,8 @@ static void kernel_call(bench_run *r)
 {
     const op *o = r->k->detail;
     char *p[] = { gr_data(r->out), gr_data(r->x), gr_data(r->y) };
-    gr__kernels()->ew[o->kernel][GR_K_F32](r->n, p, (int64_t[]){ o->reduces ? 0 : 1, 1, 1 });
+    if (o->reduces) gr__kernels()->reduce[o->kernel][GR_K_F32](r->n, p, (int64_t[]){ 0, 1 });
+    else gr__kernels()->ew[o->kernel][GR_K_F32](r->n, p);
 }
 
 static void softmax_kernel(bench_run *r)
@@ -64,8 +65,8 @@ static const int64_t sizes[] = { 1000, 100000, 10000000, 0 };
 const bench_case op_cases[] = {
     BINARY(add) BINARY(mul)
     UNARY(relu) UNARY(sqrt) UNARY(exp) UNARY(log) UNARY(tanh) UNARY(sigmoid)
-    BOTH("sum", "sum of all", kernel_call, .one = sum, .kernel = GR_EW_sum, .reduces = true)
-    BOTH("max", "largest of all", kernel_call, .one = largest, .kernel = GR_EW_max, .reduces = true)
+    BOTH("sum", "sum of all", kernel_call, .one = sum, .kernel = GR_REDUCE_SUM, .reduces = true)
+    BOTH("max", "largest of all", kernel_call, .one = largest, .kernel = GR_REDUCE_MAX, .reduces = true)
     ROWS(softmax, 100) ROWS(softmax, 1000) ROWS(log_softmax, 100) ROWS(log_softmax, 1000)
     { 0 },
 };
