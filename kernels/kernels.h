@@ -72,12 +72,13 @@ enum {
 #undef ROW
                 GR_EW_where,      /* operands: bool, a, b */
     GR_EW_copy,
-    GR_EW_sum,  /* reductions: p[0] (stride 0 for a run) accumulates p[1] */
-    GR_EW_prod,
-    GR_EW_max, /* a NaN wins */
-    GR_EW_min,
     GR_EW_COUNT
 };
+
+/* y[i, j] = y[i, j] op x[i, j] for i < m, j < n: strides in elements, those of y are 0 along what is reduced. Of max and min a
+ * NaN wins. The fastest when xs[1] is 1. */
+enum { GR_REDUCE_sum, GR_REDUCE_prod, GR_REDUCE_max, GR_REDUCE_min, GR_REDUCE_COUNT };
+typedef void gr_reduce_fn(int64_t m, int64_t n, const void *x, const int64_t xs[2], void *y, const int64_t ys[2]);
 
 /* Rows of n contiguous elements. */
 typedef void gr_row_fn(int64_t rows, int64_t n, const void *x, void *y);
@@ -128,6 +129,7 @@ typedef struct gr_kernel_table {
     const char *isa;
     gr_ew_fn *ew[GR_EW_COUNT][GR_K_TYPES];          /* NULL where the type has no such operation */
     gr_ew_fn *convert[GR_K_TYPES][GR_K_TYPES];      /* [from][to] */
+    gr_reduce_fn *reduce[GR_REDUCE_COUNT][GR_K_TYPES];
     gr_row_fn *softmax[GR_K_TYPES], *log_softmax[GR_K_TYPES], *logsumexp[GR_K_TYPES];
     gr_row_dx_fn *softmax_dx[GR_K_TYPES];
     gr_layer_norm_fn *layer_norm[GR_K_TYPES];
