@@ -1,5 +1,5 @@
-/* Element-wise loops and accumulating reductions, one function for each row of the table and type.
- * Knows no shape and no stride: n elements side by side. The body is included once for each type.
+/* Element-wise loops, one function for each row of the table and type.
+ * Knows no shape: a run of n elements with a stride for each operand. The body is included once for each type.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
 #include "kernels/vmath.h"
@@ -91,21 +91,6 @@ I64_UNARY(abs, x < 0 ? (int64_t)(0 - (uint64_t)x) : x)
 I64_UNARY(sign, (x > 0) - (x < 0))
 I64_UNARY(square, (int64_t)((uint64_t)x * (uint64_t)x))
 
-#define ACCUMULATE(name, expr)                                                                                       \
-    static void i64_##name(int64_t n, char *const *p, const int64_t *s)                                              \
-    {                                                                                                                \
-        int64_t *y = (int64_t *)(void *)p[0];                                                                        \
-        const int64_t *x_ = (const int64_t *)(const void *)p[1];                                                     \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
-            int64_t x = x_[i * s[1]], a = y[i * s[0]];                                                               \
-            y[i * s[0]] = (expr);                                                                                    \
-        }                                                                                                            \
-    }
-ACCUMULATE(sum, (int64_t)((uint64_t)a + (uint64_t)x))
-ACCUMULATE(prod, (int64_t)((uint64_t)a * (uint64_t)x))
-ACCUMULATE(max, x > a ? x : a)
-ACCUMULATE(min, x < a ? x : a)
-
 /* ---- any type ------------------------------------------------------------------------------------------------------*/
 #define WHERE_AND_COPY(S, T)                                                                                         \
     static void S##_where(int64_t n, char *const *p)                                                                 \
@@ -182,9 +167,8 @@ void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
     ROW(neg) ROW(abs) ROW(sign) ROW(square) ROW(add) ROW(sub) ROW(mul) ROW(maximum) ROW(minimum)
     SET(clamp_min, GR_K_I64, i64_maximum) SET(clamp_max, GR_K_I64, i64_minimum)
 #undef ROW
-    FLOATS(where) SET(where, GR_K_I64, i64_where) SET(where, GR_K_BOOL, bool_where)
-#define ROW(NAME, name) t->reduce[GR_REDUCE_##NAME][GR_K_F32] = f32_##name; t->reduce[GR_REDUCE_##NAME][GR_K_F64] = f64_##name; t->reduce[GR_REDUCE_##NAME][GR_K_I64] = i64_##name;
-    ROW(SUM, sum) ROW(PROD, prod) ROW(MAX, max) ROW(MIN, min)
+#define ROW(name) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
+    ROW(where) ROW(copy)
 #undef ROW
 #define ROW(A, KA, B, KB) t->convert[KA][KB] = A##_to_##B;
     ROW(bool, GR_K_BOOL, i64, GR_K_I64) ROW(bool, GR_K_BOOL, f32, GR_K_F32) ROW(bool, GR_K_BOOL, f64, GR_K_F64)

@@ -76,46 +76,7 @@ GR_EW_BINARY(BINARY)
 GR_EW_COMPARE(COMPARE)
 #undef COMPARE
 
-/* ---- reductions: the result accumulates ---------------------------------------------------------------------------------
- * A run into one place is summed in 8 lanes of at most 128 addends each, then in double: the error of f32 stays below
- * 128 ulp of the sum of magnitudes for any n. */
-static void N(S, sum)(int64_t n, char *const *p, const int64_t *s)
-{
-    T *y = (T *)(void *)p[0];
-    const T *x = (const T *)(const void *)p[1];
-    if (s[0] != 0) {
-        for (int64_t i = 0; i < n; i++) y[i * s[0]] += x[i * s[1]];
-        return;
-    }
-    double total = 0;
-    int64_t i = 0;
-    for (; s[1] == 1 && i + 8 <= n;) {
-        T lane[8] = { 0 };
-        int64_t stop = n - i > 1024 ? i + 1024 : i + (n - i) / 8 * 8;
-        for (; i < stop; i += 8)
-            for (int k = 0; k < 8; k++) lane[k] += x[i + k];
-        total += (((double)lane[0] + (double)lane[4]) + ((double)lane[2] + (double)lane[6])) +
-                 (((double)lane[1] + (double)lane[5]) + ((double)lane[3] + (double)lane[7]));
-    }
-    for (; i < n; i++) total += (double)x[i * s[1]];
-    *y = (T)((double)*y + total);
-}
-
-#define ACCUMULATE_FLOAT(name, expr)                                                                                 \
-    static void N(S, name)(int64_t n, char *const *p, const int64_t *s)                                              \
-    {                                                                                                                \
-        T *y = (T *)(void *)p[0];                                                                                    \
-        const T *x_ = (const T *)(const void *)p[1];                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
-            T x = x_[i * s[1]], a = y[i * s[0]];                                                                     \
-            y[i * s[0]] = (expr);                                                                                    \
-        }                                                                                                            \
-    }
-ACCUMULATE_FLOAT(prod, a *x)
-ACCUMULATE_FLOAT(max, larger(x, a))
-ACCUMULATE_FLOAT(min, smaller(x, a))
-#undef ACCUMULATE_FLOAT
-
+#undef DENSE
 #undef N
 #undef N2
 #undef from_logits

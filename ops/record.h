@@ -6,11 +6,11 @@
 #include "core/tiles.h"
 #include "ops/ops.h"
 
-/* Runs the element-wise kernel of this type over tensors of one shape: gr__run_elementwise. */
-bool gr__run_kernel(int kernel, gr_type type, int count, gr_tensor *const *t);
-/* Copies a into y, of one shape and any strides. */
-void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg a);
-void gr__reduce_args(int kernel, gr_type type, int ndim, const int64_t *dim, gr_run_arg y, gr_run_arg a);
+/* Runs an element-wise kernel of the dtype of `typed` over tensors of one shape. */
+void gr__run_kernel(int kernel, gr_type type, int count, const gr_tensor *const *t);
+/* y accumulates x by a kernel GR_REDUCE_...: strides of y, in elements, for the dimensions of x, 0 where it is reduced. */
+void gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride);
+void gr__run_kernel_args(int kernel, gr_type type, int ndim, const int64_t *dim, int count, const gr_run_arg *a);
 static inline int gr__k(gr_type t) { return (int)t - 1; }
 static inline int gr__kt(const gr_tensor *t) { return (int)t->dtype - 1; }
 

@@ -65,8 +65,7 @@ static bool add_repeats(const gr_tensor *x, gr_tensor *y)
     int64_t stride[GR_MAX_RANK] = { 0 };
     for (int d = 0; d < y->ndim; d++) stride[x->ndim - y->ndim + d] = y->dims[d] == 1 ? 0 : gr__stride(y)[d];
     memset(y->data, 0, (size_t)y->numel * gr__type_size((gr_type)y->dtype));
-    gr_run_arg args[2] = { { y->data, stride, (int64_t)gr__type_size((gr_type)y->dtype) }, gr__run_arg(x) };
-    gr__reduce_args(GR_REDUCE_SUM, (gr_type)y->dtype, x->ndim, x->dims, args[0], args[1]);
+    gr__run_reduce(GR_REDUCE_sum, x, y, stride);
     return true;
 }
 static bool broadcast_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
