@@ -133,18 +133,22 @@ static inline int64_t to_i64(double v)
             y[i] = (TB)(expr);                                                                                       \
         }                                                                                                            \
     }
+CONVERT(bool, bool, bool, bool, x)
 CONVERT(bool, bool, i64, int64_t, x)
 CONVERT(bool, bool, f32, float, x)
 CONVERT(bool, bool, f64, double, x)
 CONVERT(i64, int64_t, bool, bool, x != 0)
+CONVERT(i64, int64_t, i64, int64_t, x)
 CONVERT(i64, int64_t, f32, float, x)
 CONVERT(i64, int64_t, f64, double, x)
 CONVERT(f32, float, bool, bool, x != 0)
 CONVERT(f32, float, i64, int64_t, to_i64((double)x))
+CONVERT(f32, float, f32, float, x)
 CONVERT(f32, float, f64, double, x)
 CONVERT(f64, double, bool, bool, x != 0)
 CONVERT(f64, double, i64, int64_t, to_i64(x))
 CONVERT(f64, double, f32, float, x)
+CONVERT(f64, double, f64, double, x)
 
 /* ---- the table -----------------------------------------------------------------------------------------------------*/
 void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
@@ -168,9 +172,10 @@ void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
     SET(clamp_min, GR_K_I64, i64_maximum) SET(clamp_max, GR_K_I64, i64_minimum)
 #undef ROW
 #define ROW(name) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
-    ROW(where) ROW(copy)
+    ROW(where)
 #undef ROW
 #define ROW(A, KA, B, KB) t->convert[KA][KB] = A##_to_##B;
+    ROW(bool, GR_K_BOOL, bool, GR_K_BOOL) ROW(i64, GR_K_I64, i64, GR_K_I64) ROW(f32, GR_K_F32, f32, GR_K_F32) ROW(f64, GR_K_F64, f64, GR_K_F64)
     ROW(bool, GR_K_BOOL, i64, GR_K_I64) ROW(bool, GR_K_BOOL, f32, GR_K_F32) ROW(bool, GR_K_BOOL, f64, GR_K_F64)
     ROW(i64, GR_K_I64, bool, GR_K_BOOL) ROW(i64, GR_K_I64, f32, GR_K_F32) ROW(i64, GR_K_I64, f64, GR_K_F64)
     ROW(f32, GR_K_F32, bool, GR_K_BOOL) ROW(f32, GR_K_F32, i64, GR_K_I64) ROW(f32, GR_K_F32, f64, GR_K_F64)

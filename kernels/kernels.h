@@ -75,11 +75,8 @@ enum {
             GR_EW_COMPARE(ROW)
 #undef ROW
                 GR_EW_where,      /* operands: bool, a, b */
-    GR_EW_copy,
     GR_EW_COUNT
 };
-enum { GR_REDUCE_SUM, GR_REDUCE_PROD, GR_REDUCE_MAX, GR_REDUCE_MIN, GR_REDUCE_COUNT };
-typedef void gr_reduce_fn(int64_t n, char *const *p, const int64_t *stride);
 
 /* y[i, j] = y[i, j] op x[i, j] for i < m, j < n: strides in elements, those of y are 0 along what is reduced. Of max and min a
  * NaN wins. The fastest when xs[1] is 1. */
@@ -136,6 +133,7 @@ typedef struct gr_kernel_table {
     gr_ew_fn *ew[GR_EW_COUNT][GR_K_TYPES];          /* NULL where the type has no such operation */
     uint8_t reads[GR_EW_COUNT];                     /* bit k - 1: operand p[k] is read */
     gr_ew_fn *convert[GR_K_TYPES][GR_K_TYPES];      /* [from][to] */
+    gr_copy_fn *copy[GR_K_TYPES];
     gr_reduce_fn *reduce[GR_REDUCE_COUNT][GR_K_TYPES];
     gr_row_fn *softmax[GR_K_TYPES], *log_softmax[GR_K_TYPES], *logsumexp[GR_K_TYPES];
     gr_row_dx_fn *softmax_dx[GR_K_TYPES];

@@ -51,16 +51,10 @@ static bool compare_shape(gr_call *k)
     return true;
 }
 
-static gr_tensor *promote(gr_tensor *x, int kernel)
-{
-    gr_ew_fn *const *fn = gr__kernels()->ew[kernel];
-    return gr__promote(x, fn[gr__kt(x)] != NULL, fn[GR_K_I64] != NULL);
-}
-
 static gr_tensor *unary(const gr_op *op, gr_tensor *x)
 {
     if (!gr__usable(x)) return NULL;
-    return gr__apply1(op, promote(x, ((const row *)op->data)->value), NULL);
+    return gr__apply1(op, gr__promote(x, ((const row *)op->data)->value), NULL);
 }
 
 static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
@@ -69,7 +63,7 @@ static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
         bool plain = a->dtype == b->dtype && gr__same_shape(a, b);
         if (!plain && !gr__match(op, &a, &b)) return NULL;
         int kernel = ((const row *)op->data)->value;
-        if (!gr__kernels()->ew[kernel][gr__kt(a)]) a = promote(a, kernel), b = promote(b, kernel);
+        if (!gr__kernels()->ew[kernel][gr__kt(a)]) a = gr__promote(a, kernel), b = gr__promote(b, kernel);
     }
     return gr_apply(op, (gr_tensor *[]){ a, b }, 2, NULL);
 }

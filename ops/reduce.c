@@ -205,15 +205,11 @@ const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "d
 static bool mean_forward(const gr_call *k, gr_tensor *y)
 {
     accumulate(k, y, GR_REDUCE_sum, 0);
-    union {
-        float f32;
-        double f64;
-    } n;
-    if (y->dtype == GR_F32) n.f32 = (float)reduced_count(k);
-    else n.f64 = (double)reduced_count(k);
-    static const int64_t none[GR_MAX_RANK] = { 0 };
-    gr_run_arg args[3] = { gr__run_arg(y), gr__run_arg(y), { (char *)&n, none, (int64_t)gr__type_size((gr_type)y->dtype) } };
-    gr__run_kernel_args(GR_EW_div, (gr_type)y->dtype, y->ndim, y->dims, 3, args);
+    const double n = (double)reduced_count(k);
+    for (int64_t i = 0; i < y->numel; i++) {
+        if (y->dtype == GR_F32) ((float *)(void *)y->data)[i] /= (float)n;
+        else ((double *)(void *)y->data)[i] /= n;
+    }
     return true;
 }
 static int64_t addends(const gr_tensor *y)

@@ -33,18 +33,13 @@ void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_
     gr__strided_args(ndim, dim, 2, (const gr_run_arg[]){ y, a }, copy_run, &fn);
 }
 
-static void reduce_run(int64_t n, char *const *p, const int64_t *s, void *user) { (*(gr_reduce_fn **)user)(n, p, s); }
-void gr__reduce_args(int kernel, gr_type type, int ndim, const int64_t *dim, gr_run_arg y, gr_run_arg a)
-{
-    gr_reduce_fn *fn = gr__kernels()->reduce[kernel][gr__k(type)];
-    gr__strided_args(ndim, dim, 2, (const gr_run_arg[]){ y, a }, reduce_run, &fn);
-}
-
 /* ---- dtypes ------------------------------------------------------------------------------------------------------------*/
-gr_tensor *gr__promote(gr_tensor *x, bool own, bool i64)
+gr_tensor *gr__promote(gr_tensor *x, int kernel)
 {
-    if (!gr__usable(x) || own) return gr__usable(x) ? x : NULL;
-    return gr_astype(x, x->dtype == GR_BOOL && i64 ? GR_I64 : gr__float_type(x->ctx));
+    if (!gr__usable(x)) return NULL;
+    gr_ew_fn *const *row = gr__kernels()->ew[kernel];
+    if (row[gr__kt(x)]) return x;
+    return gr_astype(x, x->dtype == GR_BOOL && row[GR_K_I64] ? GR_I64 : gr__float_type(x->ctx));
 }
 
 /* ---- broadcasting ------------------------------------------------------------------------------------------------------*/
