@@ -26,9 +26,8 @@ typedef struct row {
 static bool forward(const gr_call *k, gr_tensor *y)
 {
     const row *r = k->op->data;
-    const gr_tensor *t[3] = { y, k->in[0], k->n > 1 ? k->in[1] : NULL };
-    gr__run_kernel(r->value, (gr_type)k->in[0]->dtype, k->n + 1, t);
-    return true;
+    gr_tensor *const t[3] = { y, k->in[0], k->n > 1 ? k->in[1] : NULL };
+    return gr__run_kernel(r->value, (gr_type)k->in[0]->dtype, k->n + 1, t);
 }
 
 static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
@@ -36,11 +35,11 @@ static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
     const row *r = y->op->data;
     for (int i = 0; i < y->nin; i++) {
         if (!gr_wants(y, i) || r->d[i] == NOTHING) continue;
-        dx[i] = r->d[i] == ALIAS ? dy : gr_empty_like(dy);
+        dx[i] = r->d[i] == ALIAS ? dy : gr__node(dy->ctx, gr__scope_now(dy->ctx), (gr_type)dy->dtype, dy->ndim, dy->dims, 0, 0);
         if (!dx[i]) return false;
         if (dx[i] == dy) continue;
-        const gr_tensor *t[5] = { dx[i], dy, y->in[0], y->nin > 1 ? y->in[1] : y, y };
-        gr__run_kernel(r->d[i], (gr_type)y->dtype, y->nin + 3, t);
+        gr_tensor *const t[5] = { dx[i], dy, y->in[0], y->nin > 1 ? y->in[1] : y, y };
+        if (!gr__run_kernel(r->d[i], (gr_type)y->dtype, y->nin + 3, t)) return false;
     }
     return true;
 }
@@ -54,9 +53,8 @@ static bool compare_shape(gr_call *k)
 
 static gr_tensor *unary(const gr_op *op, gr_tensor *x)
 {
-    if (!gr__ready(x)) return NULL;
-    x = gr__promote(x, ((const row *)op->data)->value);
-    return gr__apply1(op, x, NULL);
+    if (!gr__usable(x)) return NULL;
+    return gr__apply1(op, gr__promote(x, ((const row *)op->data)->value), NULL);
 }
 
 static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
@@ -73,7 +71,7 @@ static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
 /* The number v beside t: in the dtype of t where that can hold it. */
 static gr_tensor *beside(gr_tensor *t, double v)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     gr_type type = (gr_type)t->dtype;
     if (type < GR_F32) type = v == floor(v) && fabs(v) < 0x1p63 ? GR_I64 : gr__float_type(t->ctx);
     return gr_number(t->ctx, gr__dims_of_tensor(t), type, v);
@@ -117,7 +115,7 @@ static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
     }                                                                                                                \
     UNARY_SAMPLES(NAME, DOMAIN)                                                                                      \
     const gr_op gr_op_##NAME = { .name = #NAME, .formula = FORMULA, .gradient = GRADIENT, .arity = 1,                \
-                                 .flags = GR_OP_ELEMENTWISE | FLAGS, .forward = forward, .vjp = vjp_##NAME,          \
+                                 .flags = GR_OP_KERNEL | GR_OP_ELEMENTWISE | FLAGS, .forward = forward, .vjp = vjp_##NAME,          \
                                  .backward = backward, .reference = ref_##NAME, .samples = samples_##NAME,           \
                                  .bad = no_bad_call, .data = &row_##NAME };
 
@@ -131,7 +129,7 @@ static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
     }                                                                                                                \
     BINARY_SAMPLES(NAME, DA, DB)                                                                                     \
     const gr_op gr_op_##NAME = { .name = #NAME, .formula = FORMULA, .gradient = GRADIENT, .arity = 2,                \
-                                 .flags = GR_OP_ELEMENTWISE | FLAGS, .shape = SHAPE, .forward = forward,             \
+                                 .flags = GR_OP_KERNEL | GR_OP_ELEMENTWISE | FLAGS, .shape = SHAPE, .forward = forward,             \
                                  .vjp = vjp_##NAME, .backward = backward, .reference = ref_##NAME,                   \
                                  .samples = samples_##NAME, .bad = bad_##NAME, .data = &row_##NAME };
 
@@ -279,7 +277,7 @@ static bool bce_shape(gr_call *k)
 {
     const gr_tensor *p = k->in[0];
     double outside[2] = { 0, p->dtype };
-    if (!gr_elementwise_shape(k)) return false;
+    if (!gr_elementwise_shape(k) || !gr__ready(p)) return false;
     gr__strided(1, &p, check_run, outside);
     if (outside[0] != 0) return gr_reject(k, GR_EVALUE, "apply gr_sigmoid first, or use the loss from logits", "%g is no probability", outside[0]);
     return true;
