@@ -9,6 +9,7 @@
 #define N2(a, b) a##_##b
 #define N(a, b) N2(a, b)
 #define INLINE static inline __attribute__((always_inline))
+#define APART __attribute__((noinline))
 #define UNROLL _Pragma("GCC unroll 16")
 enum { PANEL = 256 / VECTOR_BYTES };
 
