@@ -212,6 +212,8 @@ bool gr__parallel_pays(gr_ctx *c, double ns)
     return ns >= (p->started > atomic_load(&p->asleep) ? WORTH_SHARING : WORTH_WAKING);
 }
 
+int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING ? c->pool.threads : 1; }
+
 typedef struct ranges {
     int64_t n, parts;
     gr_range_fn *fn;
