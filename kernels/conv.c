@@ -28,8 +28,8 @@
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4)
 #define EACH_DOTS(X) X(1) X(2) X(3)
 #endif
-#define CHUNK_BYTES 262144 /* of images at once in conv2d_weight: a part of the second-level cache */
-#define CHUNK_LEAST 4      /* images at least, so that the sums across a vector are few */
+#define CHUNK_BYTES 131072 /* of images at once in conv2d_weight: a part of the second-level cache */
+#define CHUNK_LEAST 2      /* images at least, so that the sums across a vector are few */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -219,9 +219,11 @@ static inline __attribute__((always_inline)) void N(dots)(const int mr, const in
         }
     for (int i = 0; i < mr; i++)
         for (int t = 0; t < nt; t++) {
-            T sum = 0;
-            for (int64_t j = 0; j < W; j++) sum += acc[i][t][j];
-            dw[i * row + t] += sum;
+            T lane[W];
+            *(VEC *)lane = acc[i][t];
+            _Pragma("GCC unroll 4") for (int64_t half = W / 2; half > 0; half /= 2)
+                _Pragma("GCC unroll 8") for (int64_t j = 0; j < half; j++) lane[j] += lane[j + half];
+            dw[i * row + t] += lane[0];
         }
 }
 
@@ -248,7 +250,7 @@ static void N(conv2d_weight)(const gr_conv2d_size *s, int64_t first, int64_t end
     int64_t *offset = scratch, taps = s->kh * s->kw, count = s->cin * taps;
     for (int64_t c = 0, k = 0; c < s->cin; c++)
         for (int64_t t = 0; t < taps; t++, k++) offset[k] = c * p.channel + place_of(&p, t / s->kw, t % s->kw);
-    const int64_t chunk = p.images, x_step = (int64_t)(p.image_bytes / sizeof(T)), pitch = p.wide, dy_step = s->groups * s->cout * pitch;
+    const int64_t chunk = least(p.images, most(1, end - first)), x_step = (int64_t)(p.image_bytes / sizeof(T)), pitch = p.wide, dy_step = s->groups * s->cout * pitch;
     T *b = after(scratch, p.offset_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
     memset(dw, 0, (size_t)(s->groups * s->cout * count) * sizeof(T));
     memset(b, 0, (size_t)chunk * p.image_bytes);

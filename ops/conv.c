@@ -148,7 +148,7 @@ static void some_parts(void *user, int64_t begin, int64_t end, int worker)
 
 /* The sum over images is taken in parts, as many as the shape alone says: so that each is worth a thread, and their results
  * weigh no more than the images. */
-#define MAX_PARTS 16
+#define MAX_PARTS 8
 #define PART_NS 8e3
 static int64_t parts_of(const gr_conv2d_size *s, int64_t results)
 {

@@ -163,7 +163,7 @@ static void update(const gr_optim *o, int i, int64_t from, int64_t to)
 
 /* The parameters one after another, in blocks: a range of blocks may begin in one and end in another. */
 #define BLOCK 1024
-#define UPDATE_NS 0.4 /* of an element: of the rules of the library, out of the second-level cache */
+#define UPDATE_NS 0.5 /* of an element: of the rules of the library, out of the second-level cache */
 static int64_t blocks_of(const gr_tensor *w) { return gr_grad(w) ? (w->numel + BLOCK - 1) / BLOCK : 0; }
 
 static void update_blocks(void *user, int64_t begin, int64_t end, int worker)
