@@ -7,12 +7,15 @@
  * SPDX-License-Identifier: MIT */
 #ifdef __linux__
 #define _GNU_SOURCE /* sched_getaffinity */
+#else
+#define _POSIX_C_SOURCE 200809L
 #endif
 #include "core/tensor.h"
 
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LEFT_BITS 16 /* of head: chunks left; above it the number of the loop */
@@ -27,6 +30,12 @@
 #define WORTH_WAKING 60e3
 #define WORTH_SHARING 12e3
 #define PART 4e3 /* of such a loop: at least so long, so that its claims are nothing beside it */
+/* Where other programs want the processors, a thread with a chunk may stand still for a slice of the scheduler, 3 ms, and the
+ * caller with it. When loops have taken so much longer than they would have alone, the next are not shared out, for a time
+ * that doubles as long as that does not change: one such slice in a quarter of a second remains. */
+#define PATIENCE 0.5e6
+#define LEAST_REST 4e6
+#define MOST_REST 256e6
 
 static void relax(void)
 {
@@ -44,6 +53,13 @@ static int64_t begin_of(int64_t n, int64_t parts, int64_t i)
     return i * (n / parts) + (i < longer ? i : longer);
 }
 
+static double now(void) /* in ns */
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
 static int left(gr_pool *p) { return (int)(atomic_load(&p->head) & LEFT_MASK); }
 
 /* Two, if there are more chunks than threads awake; they wake the next, so that nobody wakes them all. */
@@ -58,9 +74,10 @@ static void wake(gr_pool *p)
 }
 
 /* Until no chunk is left. What was read of a loop counts only if the claim succeeds: the caller changes it when all chunks
- * are done, so nobody else could have claimed from the loop in between. */
-static void work(gr_pool *p, int worker)
+ * are done, so nobody else could have claimed from the loop in between. Returns how many it did. */
+static int work(gr_pool *p, int worker)
 {
+    int done = 0;
     uint64_t head = atomic_load(&p->head);
     while (head & LEFT_MASK) {
         gr_task_fn *fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
@@ -76,7 +93,9 @@ static void work(gr_pool *p, int worker)
             pthread_mutex_unlock(&p->lock);
         }
         head = atomic_load(&p->head);
+        done++;
     }
+    return done;
 }
 
 static void *worker_main(void *arg)
@@ -189,28 +208,50 @@ static void await(gr_pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
+static bool resting(const gr_pool *p) { return p->rest_until > 0 && now() < p->rest_until; }
+
+/* Of a loop that took `total`, of which the caller worked `own` on `done` of its chunks: what if it had done them all? */
+static void judge(gr_pool *p, double own, int done, int chunks, double total)
+{
+    double gain = done ? own * chunks / done - total : 0;
+    p->balance += gain < PATIENCE ? gain : PATIENCE;
+    if (p->balance > PATIENCE) p->balance = PATIENCE, p->rest = 0;
+    p->rest_until = 0;
+    if (p->balance > -PATIENCE || p->stubborn) return;
+    p->balance = 0;
+    p->rest = p->rest < LEAST_REST ? LEAST_REST : p->rest < MOST_REST ? p->rest * 2 : MOST_REST;
+    p->rest_until = now() + p->rest;
+}
+
 void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user)
 {
     gr_pool *p = &c->pool;
-    bool alone = n <= 1 || p->busy || p->threads == 1;
+    bool alone = n <= 1 || p->busy || p->threads == 1 || resting(p);
     if (!alone) start(p, n < p->threads ? (int)n - 1 : p->threads - 1);
     if (alone || p->started == 0) {
         for (int64_t i = 0; i < n; i++) fn(user, i, 0);
         return;
     }
+    const int chunks = n < CHUNKS * p->threads ? (int)n : CHUNKS * p->threads;
+    const double begin = now();
     p->busy = true;
-    publish(p, n, n < CHUNKS * p->threads ? (int)n : CHUNKS * p->threads, fn, user);
-    work(p, 0);
+    publish(p, n, chunks, fn, user);
+    const double published = now();
+    const int done = work(p, 0);
+    const double own = now() - published;
     await(p);
     p->busy = false;
+    judge(p, own, done, chunks, now() - begin);
 }
 
 bool gr__parallel_pays(gr_ctx *c, double ns)
 {
     gr_pool *p = &c->pool;
-    if (p->threads == 1 || p->busy) return false;
+    if (p->threads == 1 || p->busy || resting(p)) return false;
     return ns >= (p->started > atomic_load(&p->asleep) ? WORTH_SHARING : WORTH_WAKING);
 }
+
+int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING ? c->pool.threads : 1; }
 
 typedef struct ranges {
     int64_t n, parts;
@@ -268,6 +309,7 @@ bool gr_set_threads(gr_ctx *c, int n)
     }
     stop(&c->pool);
     c->pool.threads = n ? n : processors();
+    c->pool.balance = c->pool.rest_until = 0;
     return true;
 }
 

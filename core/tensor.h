@@ -129,7 +129,9 @@ struct gr_pool {
     int threads;                /* at most, the caller's included */
     _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
     bool busy, stop;
+    bool stubborn;              /* never rests: for tests */
     long pid;                   /* of the process whose threads they are */
+    double balance, rest, rest_until; /* ns that loops took less than alone, lately; until then they are not shared out */
     pthread_mutex_t lock;       /* of sleeping and waking alone */
     pthread_cond_t wake, finished;
     _Alignas(64) _Atomic(gr_task_fn *) fn;
@@ -189,6 +191,8 @@ static inline gr_scope *gr__scope_now(gr_ctx *c) { return c->scope[c->depth]; }
 void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user);
 /* Does it pay to share out a loop that takes one thread so many ns? Sooner while threads are awake, never with one. */
 bool gr__parallel_pays(gr_ctx *c, double ns);
+/* The workers that such a loop may have at most, for their scratch: the same each time, whoever is awake. */
+int gr__parallel_workers(const gr_ctx *c, double ns);
 /* fn on ranges that together are [0, n), of items that take about so many ns each; on the whole at once where it does not pay
  * to share them out. How it is cut depends on threads and time: the values of an item must not. */
 typedef void gr_range_fn(void *user, int64_t begin, int64_t end, int worker);

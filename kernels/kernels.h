@@ -96,13 +96,19 @@ typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const in
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
 
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
- * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1; scratch as conv2d_scratch says.
- * conv2d: (x, w) -> y; conv2d_input: (y, w) -> x and conv2d_weight: (x, y) -> w are its adjoints. */
+ * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1.
+ * conv2d: (x, w) -> y; conv2d_input: (y, w) -> x and conv2d_weight: (x, y) -> w are its adjoints. They work on the images
+ * first to end - 1 of all; w is the packed one of conv2d_pack or conv2d_input_pack, and the result w that of these images alone.
+ * Memory for it and for scratch, of each call that runs at a time, as conv2d_bytes says. */
 typedef struct gr_conv2d_size {
     int64_t n, groups, cin, cout; /* channels of one group */
     int64_t h, w, kh, kw, oh, ow, stride[2], padding[2], dilation[2];
 } gr_conv2d_size;
-typedef void gr_conv2d_fn(const gr_conv2d_size *s, const void *a, const void *b, void *out, void *scratch);
+typedef struct gr_conv2d_bytes {
+    size_t packed, scratch; /* multiples of 64; scratch 2^63: more than there is */
+} gr_conv2d_bytes;
+typedef void gr_conv2d_pack_fn(const gr_conv2d_size *s, const void *w, void *packed);
+typedef void gr_conv2d_fn(const gr_conv2d_size *s, int64_t first, int64_t end, const void *a, const void *b, void *out, void *scratch);
 
 /* Pooling of contiguous planes [h, w] of less than 2^31 elements into [oh, ow] windows; positions count the elements of a plane.
  * argmax_pool2d: the first largest of each window, a NaN being larger than all; padding <= k / 2.
@@ -143,8 +149,9 @@ typedef struct gr_kernel_table {
     gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
+    gr_conv2d_pack_fn *conv2d_pack[GR_K_TYPES], *conv2d_input_pack[GR_K_TYPES];
     gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
-    size_t (*conv2d_scratch)(const gr_conv2d_size *s, int type); /* for each of the three; 2^63: more than there is */
+    gr_conv2d_bytes (*conv2d_bytes)(const gr_conv2d_size *s, int type); /* enough for each of the three */
     gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];
     gr_planes_fn *read_planes[GR_K_TYPES], *add_planes[GR_K_TYPES];
 } gr_kernel_table;
