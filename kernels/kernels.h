@@ -91,6 +91,13 @@ typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
                                    void *db);
 
+/* One step of an LSTM for rows of n units. A row of gates is what goes into i, f, g, o: n of each; a row of y is h, c, i, f, g, o;
+ * rows of c, the state before the step, are cs apart.
+ * lstm: y from the gates a + b, c = f c + i g, h = o tanh c. lstm_back: from dy and dh, which adds to that of h, and dc, which adds
+ * to that of c: da, and dc becomes the gradient of the state before. */
+typedef void gr_lstm_fn(int64_t rows, int64_t n, const void *a, const void *b, const void *c, int64_t cs, void *y);
+typedef void gr_lstm_back_fn(int64_t rows, int64_t n, const void *y, const void *c, int64_t cs, const void *dy, const void *dh, void *dc, void *da);
+
 /* c[i, j] = sum_k a[i, k] b[k, j] with any strides for a and b, row stride for c; scratch as gemm_scratch says. */
 typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
@@ -145,6 +152,8 @@ typedef struct gr_kernel_table {
     gr_row_dx_fn *softmax_dx[GR_K_TYPES];
     gr_layer_norm_fn *layer_norm[GR_K_TYPES];
     gr_layer_norm_back_fn *layer_norm_back[GR_K_TYPES];
+    gr_lstm_fn *lstm[GR_K_TYPES];
+    gr_lstm_back_fn *lstm_back[GR_K_TYPES];
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
