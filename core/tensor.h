@@ -100,7 +100,7 @@ struct gr_scope {
 
 /* A record's flag, beside those of core.h: forward is one gr__run_elementwise, which gives y its memory and takes inputs
  * whose values still wait; so is each dx of backward. */
-#define GR_OP_KERNEL (1u << 16)
+#define GR_OP_KERNEL (1u << 15)
 
 #define GR_SIZE_CLASSES 192
 
@@ -115,6 +115,7 @@ typedef struct gr_observer {
     void (*sum)(void *user, gr_tensor *x, gr_tensor *total); /* all that x has received so far in this sweep */
     void (*written)(void *user, gr_tensor *t, const char *writer); /* in place, just now */
     void (*cleared)(void *user, gr_tensor *t);               /* its gradient */
+    void (*here)(void *user, gr_tensor *y, const char *code, const char *file, int line); /* where y was made, just now */
     void (*freed)(void *user, uint32_t depth);               /* what scopes of this depth and deeper hold is about to go */
 } gr_observer;
 
