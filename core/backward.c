@@ -214,22 +214,22 @@ GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
     return false;
 }
 
-/* dx of every wanted input by record.backward, in one pass. *give: dy is not needed any more, and the last dx that is dy
- * itself may take it over; then whether it did. */
+/* dx of every wanted input by record.backward, in one pass. *give: nobody else needs dy, so that of those dx that are dy itself
+ * one may take it over, best an input's first; then whether it did. */
 static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 {
     gr_tensor *dx[8] = { 0 };
     if (!(y->op->flags & GR_OP_KERNEL) && !gr__ready(dy)) return false;
     if (!y->op->backward(y, dy, dx)) return false;
-    int last = -1;
-    for (int i = 0; i < y->nin; i++)
-        if (dx[i] == dy && gr__wants(y, i)) last = i;
+    int taker = -1;
+    for (int i = 0; i < y->nin && *give; i++)
+        if (dx[i] == dy && gr__wants(y, i) && !w->cot.at[y->in[i]->order]) taker = i;
     for (int i = 0; i < y->nin; i++) {
         if (!dx[i] || !gr__wants(y, i)) continue;
-        bool fresh = dx[i] != dy ? dx[i]->owner == dx[i] : *give && i == last;
+        bool fresh = dx[i] != dy ? dx[i]->owner == dx[i] : i == taker;
         if (!add_contribution(w, y, i, dx[i], fresh)) return false;
     }
-    *give = *give && last >= 0;
+    *give = taker >= 0;
     return w->c->code == GR_OK;
 }
 
