@@ -29,6 +29,7 @@ gr_ctx *gr_ctx_new(const gr_ctx_opts *opts)
     if (!c) return NULL;
     *c = (gr_ctx){ .allocator = a, .dtype = o.dtype >= GR_BOOL && o.dtype <= GR_F64 ? o.dtype : GR_F32, .max_bytes = o.max_bytes, .seed = o.seed };
     c->pool.threads = gr__threads_default();
+    c->defer_from = gr__defer_default();
     c->stats = (gr_stats){ .allocations = 1, .bytes_now = sizeof *c, .bytes_peak = sizeof *c };
     if (!gr_scope_begin(c)) {
         gr_ctx_free(c);

@@ -315,6 +315,10 @@ struct gr_op {
     gr_tensor *(*vjp)(gr_tensor *y, gr_tensor *dy, int i);
     /* Optional: sets dx[i] for every i with gr_wants(y, i), in one pass that nobody differentiates. Equal to vjp. */
     bool (*backward)(gr_tensor *y, gr_tensor *dy, gr_tensor **dx);
+    /* Optional, for what is defined in pieces: which piece each element of y is from, as a tensor of any shape that is
+     * constant in pieces itself. The gradient check keeps its steps in one piece by it, and names who switches. A y that
+     * is no float needs none: it is its own. */
+    gr_tensor *(*branch)(const gr_call *k, gr_tensor *y);
     void (*describe)(const void *attr, char *out, size_t size); /* attributes in words: "dims 0, keepdim" */
     double (*reference)(const double *x);            /* element-wise ops: y of one element of each input, in double */
     bool (*reference_tensor)(const gr_call *k, double *const *x, double *y); /* others: y from contiguous inputs */

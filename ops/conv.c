@@ -198,7 +198,7 @@ static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y)
                    .scratch = beside + (size_t)(parts - 1) * part, .scratch_bytes = scratch, .part_bytes = part, .images = images };
     gr__parallel_ranges(k->ctx, parts, ns, some_parts, &j);
     for (int64_t i = 0; i + 1 < parts; i++)
-        gr__kernels()->ew[GR_EW_add][type](y->numel, (char *[]){ y->data, y->data, beside + (size_t)i * part }, (const int64_t[]){ 1, 1, 1 });
+        gr__kernels()->ew[GR_EW_add][type](y->numel, (char *[]){ y->data, y->data, beside + (size_t)i * part });
     gr__block_unref(k->ctx, memory);
     return true;
 }

@@ -113,7 +113,7 @@ static bool back_by_chunks(gr_ctx *c, norm_job *j)
     gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][j->type];
     for (int64_t i = 0; i < 2 * (used - 1); i++) {
         char *sum = i % 2 ? j->db : j->dw;
-        if (sum) add(n, (char *[]){ sum, sum, j->parts + (size_t)i * j->row }, (const int64_t[]){ 1, 1, 1 });
+        if (sum) add(n, (char *[]){ sum, sum, j->parts + (size_t)i * j->row });
     }
     gr__block_unref(c, parts);
     return true;

@@ -299,7 +299,7 @@ static gr_tensor *ce_vjp(gr_tensor *y, gr_tensor *dy, int i)
     if (i == 1) return gr_amul(g, gr_neg(gr_log_softmax(x, -1)));
     gr_tensor *p = gr_softmax(x, -1);
     if (t->dtype != GR_I64) return gr_amul(g, gr_sub_any(t_(gr_mul_any(t_(p), t_(gr_sum(t, LAST)))), t_(t)));
-    gr_tensor *minus = gr_full(x->ctx, gr_dims_of(g->dims, g->ndim), -1, .dtype = (gr_type)x->dtype);
+    gr_tensor *minus = gr_full(x->ctx, gr_dims_like(g), -1, .dtype = (gr_type)x->dtype);
     return gr_amul(g, gr_scatter_add(p, -1, gr_unsqueeze(t, -1), minus));
 }
 static bool ce_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
