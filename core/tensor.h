@@ -136,7 +136,7 @@ struct gr_pool {
     int threads;                /* at most, the caller's included */
     _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
     bool busy, stop;
-    bool stubborn;              /* never rests: for tests */
+    bool eager;                 /* shares out whatever it can, and never rests: for tests */
     long pid;                   /* of the process whose threads they are */
     double balance, rest, rest_until; /* ns that loops took less than alone, lately; until then they are not shared out */
     pthread_mutex_t lock;       /* of sleeping and waking alone */

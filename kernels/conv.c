@@ -131,7 +131,8 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
     size_t forward = p.image_bytes + p.wide_bytes, input = p.gradient_bytes + p.full_bytes;
     size_t weight = p.offset_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
     size_t larger = forward > input ? forward : input;
-    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger > weight ? larger : weight) + 64 };
+    larger = larger > weight ? larger : weight;
+    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger + 127) / 64 * 64 };
 }
 
 #define T float
