@@ -87,6 +87,12 @@ typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
                                    void *db);
 
+/* Attention scores, rows of n < 2^31, of which row r takes the first seen + r step into account (all, if there are not so many).
+ * attention: x = softmax(scale x), the others 0, in place. attention_dx: from p, what that gave, and its gradient d, that of x in
+ * place of d. */
+typedef void gr_attention_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, void *x);
+typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, const void *p, void *d);
+
 /* One step of an LSTM for rows of n units. A row of gates is what goes into i, f, g, o: n of each; a row of y is h, c, i, f, g, o;
  * rows of c, the state before the step, are cs apart.
  * lstm: y from the gates a + b, c = f c + i g, h = o tanh c. lstm_back: from dy and dh, which adds to that of h, and dc, which adds
@@ -139,6 +145,8 @@ typedef struct gr_kernel_table {
     gr_row_dx_fn *softmax_dx[GR_K_TYPES];
     gr_layer_norm_fn *layer_norm[GR_K_TYPES];
     gr_layer_norm_back_fn *layer_norm_back[GR_K_TYPES];
+    gr_attention_fn *attention[GR_K_TYPES];
+    gr_attention_dx_fn *attention_dx[GR_K_TYPES];
     gr_lstm_fn *lstm[GR_K_TYPES];
     gr_lstm_back_fn *lstm_back[GR_K_TYPES];
     gr_sgd_fn *sgd[GR_K_TYPES];

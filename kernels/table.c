@@ -8,6 +8,7 @@ const gr_kernel_table *FOR_ISA(gr__table)(void)
     if (table.isa) return &table;
     FOR_ISA(gr__fill_elementwise)(&table);
     FOR_ISA(gr__fill_rows)(&table);
+    FOR_ISA(gr__fill_attention)(&table);
     FOR_ISA(gr__fill_lstm)(&table);
     FOR_ISA(gr__fill_update)(&table);
     FOR_ISA(gr__fill_gemm)(&table);
