@@ -28,8 +28,8 @@
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4)
 #define EACH_DOTS(X) X(1) X(2) X(3)
 #endif
-#define CHUNK_BYTES 262144 /* of images at once in conv2d_weight: a part of the second-level cache */
-#define CHUNK_LEAST 4      /* images at least, so that the sums across a vector are few */
+#define CHUNK_BYTES 131072 /* of images at once in conv2d_weight: a part of the second-level cache */
+#define CHUNK_LEAST 2      /* images at least, so that the sums across a vector are few */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -123,15 +123,15 @@ static int64_t place_of(const plan *p, int64_t kh, int64_t kw)
     return (kh % p->row.period * p->col.phases + kw % p->col.period) * p->plane + lead_of(&p->row, kh) * p->col.len + lead_of(&p->col, kw);
 }
 
-static size_t scratch_bytes(const gr_conv2d_size *s, int type)
+static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 {
     const size_t size = type == GR_K_F32 ? 4 : 8;
     plan p = plan_of(s, size);
-    if (p.bytes > 0x1p58) return (size_t)1 << 63;
-    size_t forward = p.panel_bytes + p.image_bytes + p.wide_bytes, input = p.panel_bytes + p.gradient_bytes + p.full_bytes;
-    size_t weight = (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
+    if (p.bytes > 0x1p58) return (gr_conv2d_bytes){ 0, (size_t)1 << 63 };
+    size_t forward = p.image_bytes + p.wide_bytes, input = p.gradient_bytes + p.full_bytes;
+    size_t weight = p.offset_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
     size_t larger = forward > input ? forward : input;
-    return p.offset_bytes + (larger > weight ? larger : weight) + 64;
+    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger > weight ? larger : weight) + 64 };
 }
 
 #define T float
@@ -169,5 +169,7 @@ void FOR_ISA(gr__fill_conv)(gr_kernel_table *t)
     t->conv2d[GR_K_F32] = f32_conv2d, t->conv2d[GR_K_F64] = f64_conv2d;
     t->conv2d_input[GR_K_F32] = f32_conv2d_input, t->conv2d_input[GR_K_F64] = f64_conv2d_input;
     t->conv2d_weight[GR_K_F32] = f32_conv2d_weight, t->conv2d_weight[GR_K_F64] = f64_conv2d_weight;
-    t->conv2d_scratch = scratch_bytes;
+    t->conv2d_pack[GR_K_F32] = f32_conv2d_pack, t->conv2d_pack[GR_K_F64] = f64_conv2d_pack;
+    t->conv2d_input_pack[GR_K_F32] = f32_conv2d_input_pack, t->conv2d_input_pack[GR_K_F64] = f64_conv2d_input_pack;
+    t->conv2d_bytes = bytes_of;
 }

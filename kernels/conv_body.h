@@ -105,26 +105,36 @@ static void N(product)(int64_t blocks, int mr, int64_t n, int64_t count, const i
 }
 
 /* ---- y from x and w ----------------------------------------------------------------------------------------------------*/
-static void N(conv2d)(const gr_conv2d_size *s, const void *x_, const void *w_, void *y_, void *scratch)
+/* packed: where each tap lies in an image; then the weights, for each group in panels of rows, tap after tap */
+static void N(conv2d_pack)(const gr_conv2d_size *s, const void *w_, void *packed)
 {
-    const T *x = x_, *w = w_;
-    T *y = y_;
+    const T *w = w_;
     plan p = plan_of(s, sizeof(T));
-    int64_t *offset = scratch, taps = s->kh * s->kw, count = s->cin * taps;
-    T *a = after(scratch, p.offset_bytes), *b = after(a, p.panel_bytes), *wide = after(b, p.image_bytes);
+    int64_t *offset = packed, taps = s->kh * s->kw, count = s->cin * taps;
+    T *a = after(packed, p.offset_bytes);
     for (int64_t c = 0, k = 0; c < s->cin; c++)
         for (int64_t t = 0; t < taps; t++, k++) offset[k] = c * p.channel + place_of(&p, t / s->kw, t % s->kw);
     const int mr = rows_of(s->cout);
-    const int64_t blocks = blocks_of(s->cout, mr), panel = blocks * mr * count, pitch = p.wide;
-    for (int64_t r = 0; r < s->groups * blocks * mr; r++) {
-        int64_t g = r / (blocks * mr), o = r % (blocks * mr);
-        T *to = a + g * panel + o / mr * mr * count + o % mr;
+    const int64_t rows = blocks_of(s->cout, mr) * mr;
+    for (int64_t r = 0; r < s->groups * rows; r++) {
+        int64_t g = r / rows, o = r % rows;
+        T *to = a + g * rows * count + o / mr * mr * count + o % mr;
         for (int64_t k = 0; k < count; k++) to[k * mr] = o < s->cout ? w[(g * s->cout + o) * count + k] : 0;
     }
+}
+
+static void N(conv2d)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *x_, const void *packed, void *y_, void *scratch)
+{
+    plan p = plan_of(s, sizeof(T));
+    const int mr = rows_of(s->cout);
+    const int64_t *offset = packed, count = s->cin * s->kh * s->kw, image = s->groups * s->cin * s->h * s->w, result = s->cout * s->oh * s->ow;
+    const int64_t blocks = blocks_of(s->cout, mr), panel = blocks * mr * count, pitch = p.wide;
+    const T *x = (const T *)x_ + first * image, *a = (const T *)packed + p.offset_bytes / sizeof(T);
+    T *y = (T *)y_ + first * s->groups * result, *b = scratch, *wide = after(b, p.image_bytes);
     memset(b, 0, p.image_bytes);
-    for (int64_t n = 0; n < s->n; n++, x += s->groups * s->cin * s->h * s->w) {
+    for (int64_t n = first; n < end; n++, x += image) {
         N(spread)(&p, s->groups * s->cin, x, b);
-        for (int64_t g = 0; g < s->groups; g++, y += s->cout * s->oh * s->ow) {
+        for (int64_t g = 0; g < s->groups; g++, y += result) {
             N(product)(blocks, mr, p.positions, count, offset, a + g * panel, b + g * s->cin * p.channel, wide, pitch);
             N(narrow)(&p, s->cout, wide, pitch, y);
         }
@@ -152,24 +162,32 @@ static int64_t N(taps_of_phase)(const gr_conv2d_size *s, const plan *p, int64_t 
     return count;
 }
 
-static void N(conv2d_input)(const gr_conv2d_size *s, const void *dy_, const void *w_, void *dx_, void *scratch)
+static void N(conv2d_input_pack)(const gr_conv2d_size *s, const void *w_, void *packed)
 {
-    const T *dy = dy_, *w = w_;
-    T *dx = dx_;
+    const T *w = w_;
     plan p = plan_of(s, sizeof(T));
-    const int64_t phases = p.row.phases * p.col.phases, taps = s->kh * s->kw, plane = s->h * s->w, pitch = p.full;
-    int64_t *offset = scratch;
-    T *a = after(scratch, p.offset_bytes), *b = after(a, p.panel_bytes), *wide = after(b, p.gradient_bytes);
+    const int64_t phases = p.row.phases * p.col.phases, taps = s->kh * s->kw;
+    int64_t *offset = packed;
+    T *a = after(packed, p.offset_bytes);
     const int mr = rows_of(s->cin);
     const int64_t blocks = blocks_of(s->cin, mr), panel = blocks * mr * s->cout * taps;
-    memset(dx, 0, (size_t)(s->n * s->groups * s->cin * plane) * sizeof(T));
-    memset(b, 0, p.gradient_bytes);
-    if (s->cin == 0) return;
-    for (int64_t g = 0; g < s->groups; g++)
+    for (int64_t g = 0; g < s->groups && s->cin > 0; g++)
         for (int64_t f = 0, k = 0; f < phases; f++)
             k += N(taps_of_phase)(s, &p, f / p.col.phases, f % p.col.phases, w + g * s->cout * s->cin * taps, mr, blocks, offset + k,
                                   a + g * panel + k * blocks * mr);
-    for (int64_t n = 0; n < s->n; n++, dy += s->groups * s->cout * s->oh * s->ow) {
+}
+
+static void N(conv2d_input)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *dy_, const void *packed, void *dx_, void *scratch)
+{
+    plan p = plan_of(s, sizeof(T));
+    const int mr = rows_of(s->cin);
+    const int64_t phases = p.row.phases * p.col.phases, plane = s->h * s->w, result = s->groups * s->cout * s->oh * s->ow, pitch = p.full;
+    const int64_t *offset = packed, blocks = blocks_of(s->cin, mr), panel = blocks * mr * s->cout * s->kh * s->kw;
+    const T *dy = (const T *)dy_ + first * result, *a = (const T *)packed + p.offset_bytes / sizeof(T);
+    T *dx = (T *)dx_ + first * s->groups * s->cin * plane, *b = scratch, *wide = after(b, p.gradient_bytes);
+    memset(dx, 0, (size_t)((end - first) * s->groups * s->cin * plane) * sizeof(T));
+    memset(b, 0, p.gradient_bytes);
+    for (int64_t n = first; n < end && s->cin > 0; n++, dy += result) {
         N(widen)(&p, s->groups * s->cout, dy, b + p.lead, p.gradient);
         for (int64_t g = 0; g < s->groups; g++, dx += s->cin * plane)
             for (int64_t f = 0, k = 0; f < phases; f++) {
@@ -201,9 +219,11 @@ static inline __attribute__((always_inline)) void N(dots)(const int mr, const in
         }
     for (int i = 0; i < mr; i++)
         for (int t = 0; t < nt; t++) {
-            T sum = 0;
-            for (int64_t j = 0; j < W; j++) sum += acc[i][t][j];
-            dw[i * row + t] += sum;
+            T lane[W];
+            *(VEC *)lane = acc[i][t];
+            _Pragma("GCC unroll 4") for (int64_t half = W / 2; half > 0; half /= 2)
+                _Pragma("GCC unroll 8") for (int64_t j = 0; j < half; j++) lane[j] += lane[j + half];
+            dw[i * row + t] += lane[0];
         }
 }
 
@@ -219,7 +239,7 @@ EACH_DOTS(BOTH)
 #undef BOTH
 #undef DOTS
 
-static void N(conv2d_weight)(const gr_conv2d_size *s, const void *x_, const void *dy_, void *dw_, void *scratch)
+static void N(conv2d_weight)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *x_, const void *dy_, void *dw_, void *scratch)
 {
 #define BOTH(mr) { N(dots_##mr##_1), N(dots_##mr##_4) },
     static N(dots_fn) *const dots[][2] = { { NULL, NULL }, EACH_DOTS(BOTH) };
@@ -230,13 +250,13 @@ static void N(conv2d_weight)(const gr_conv2d_size *s, const void *x_, const void
     int64_t *offset = scratch, taps = s->kh * s->kw, count = s->cin * taps;
     for (int64_t c = 0, k = 0; c < s->cin; c++)
         for (int64_t t = 0; t < taps; t++, k++) offset[k] = c * p.channel + place_of(&p, t / s->kw, t % s->kw);
-    const int64_t chunk = p.images, x_step = (int64_t)(p.image_bytes / sizeof(T)), pitch = p.wide, dy_step = s->groups * s->cout * pitch;
+    const int64_t chunk = least(p.images, most(1, end - first)), x_step = (int64_t)(p.image_bytes / sizeof(T)), pitch = p.wide, dy_step = s->groups * s->cout * pitch;
     T *b = after(scratch, p.offset_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
     memset(dw, 0, (size_t)(s->groups * s->cout * count) * sizeof(T));
     memset(b, 0, (size_t)chunk * p.image_bytes);
     memset(g, 0, (size_t)(chunk * dy_step) * sizeof(T));
-    for (int64_t n = 0; n < s->n; n += chunk) {
-        int64_t images = least(chunk, s->n - n);
+    for (int64_t n = first; n < end; n += chunk) {
+        int64_t images = least(chunk, end - n);
         for (int64_t m = 0; m < images; m++) {
             N(spread)(&p, s->groups * s->cin, x + (n + m) * s->groups * s->cin * s->h * s->w, b + m * x_step);
             N(widen)(&p, s->groups * s->cout, dy + (n + m) * s->groups * s->cout * s->oh * s->ow, g + m * dy_step, pitch);

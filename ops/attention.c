@@ -123,7 +123,7 @@ static void add_product(const work *w, matrix a, matrix b, matrix c)
 {
     matrix part = dense(w->part, a.rows, b.cols);
     multiply(w, a, b, part);
-    w->kt->ew[GR_EW_add][w->type](a.rows * b.cols, (char *[]){ c.data, c.data, part.data }, (const int64_t[]){ 1, 1, 1 });
+    w->kt->ew[GR_EW_add][w->type](a.rows * b.cols, (char *[]){ c.data, c.data, part.data });
 }
 
 static bool attention_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)

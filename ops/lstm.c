@@ -92,7 +92,7 @@ static bool weight_gradient(gr_tensor *y, const sizes *s, const gr_tensor *da, g
     kt->gemm[type](s->hidden, n, s->rows, y->in[2]->data, (int64_t[]){ 1, s->hidden }, da->data, (int64_t[]){ n, 1 }, first->data, n, gr__block_data(scratch));
     kt->gemm[type](s->hidden, n, later, y->data, (int64_t[]){ 1, s->wide }, da->data + (size_t)(s->rows * n) * s->size, (int64_t[]){ n, 1 }, dw->data, n,
                    gr__block_data(scratch));
-    gr__run_kernel(GR_EW_add, (gr_type)y->dtype, 3, (const gr_tensor *[]){ dw, dw, first });
+    gr__run_kernel(GR_EW_add, (gr_type)y->dtype, 3, (gr_tensor *[]){ dw, dw, first });
     gr__block_unref(y->ctx, scratch);
     return true;
 }

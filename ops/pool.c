@@ -53,13 +53,32 @@ static bool index_shape(gr_call *k)
     for (int d = 0; d < 2; d++) k->dim[d] = x->dims[d], k->dim[2 + d] = windows(x, a, d);
     return true;
 }
+/* Planes are independent: threads take some each. */
+#define TAP_NS 0.6 /* of one element of one window */
+#define MOVE_NS 0.6 /* of an element that is read, or added, by its position */
+typedef struct index_job {
+    gr_pool2d_fn *fn;
+    gr_pool2d_size s;
+    size_t plane; /* bytes of x */
+    const char *x;
+    int64_t *index;
+} index_job;
+static void some_index(void *user, int64_t begin, int64_t end, int worker)
+{
+    const index_job *j = user;
+    gr_pool2d_size s = j->s;
+    (void)worker;
+    s.planes = end - begin;
+    j->fn(&s, j->x + (size_t)begin * j->plane, j->index + begin * s.oh * s.ow);
+}
 static bool index_forward(const gr_call *k, gr_tensor *y)
 {
     const gr_tensor *x = k->in[0];
     const pool_attr *a = k->attr;
     gr_pool2d_size s = { .planes = x->dims[0] * x->dims[1], .h = x->dims[2], .w = x->dims[3], .kh = a->kernel[0], .kw = a->kernel[1], .oh = y->dims[2], .ow = y->dims[3] };
     for (int d = 0; d < 2; d++) s.stride[d] = a->stride[d], s.padding[d] = a->padding[d];
-    gr__kernels()->argmax_pool2d[gr__kt(x)](&s, x->data, (int64_t *)(void *)y->data);
+    index_job j = { gr__kernels()->argmax_pool2d[gr__kt(x)], s, (size_t)(s.h * s.w) * gr__type_size((gr_type)x->dtype), x->data, (int64_t *)(void *)y->data };
+    gr__parallel_ranges(k->ctx, s.planes, TAP_NS * (double)(s.oh * s.ow * s.kh * s.kw), some_index, &j);
     return true;
 }
 static bool index_reference(const gr_call *k, double *const *x, double *y)
@@ -107,11 +126,33 @@ static bool max_shape(gr_call *k)
     k->dim[2] = index->dims[2], k->dim[3] = index->dims[3];
     return true;
 }
-static bool max_forward(const gr_call *k, gr_tensor *y)
+typedef struct plane_job {
+    gr_planes_fn *fn;
+    int64_t n, plane;
+    size_t x_plane, y_plane; /* bytes */
+    const int64_t *index;
+    const char *x;
+    char *y;
+} plane_job;
+static void some_planes(void *user, int64_t begin, int64_t end, int worker)
+{
+    const plane_job *j = user;
+    (void)worker;
+    j->fn(end - begin, j->n, j->plane, j->index + begin * j->n, j->x + (size_t)begin * j->x_plane, j->y + (size_t)begin * j->y_plane);
+}
+/* y from x by the positions of k's input 1; plane: elements of what they count in */
+static void by_planes(const gr_call *k, gr_tensor *y, gr_planes_fn *const *fn, int64_t plane)
 {
     const gr_tensor *x = k->in[0], *index = k->in[1];
-    gr__kernels()->read_planes[gr__kt(x)](x->dims[0] * x->dims[1], y->dims[2] * y->dims[3], x->dims[2] * x->dims[3],
-                                          (const int64_t *)(const void *)index->data, x->data, y->data);
+    const int64_t n = index->dims[2] * index->dims[3];
+    const size_t size = gr__type_size((gr_type)x->dtype);
+    plane_job j = { fn[gr__kt(x)], n, plane, (size_t)(x->dims[2] * x->dims[3]) * size, (size_t)(y->dims[2] * y->dims[3]) * size,
+                    (const int64_t *)(const void *)index->data, x->data, y->data };
+    gr__parallel_ranges(k->ctx, x->dims[0] * x->dims[1], MOVE_NS * (double)n, some_planes, &j);
+}
+static bool max_forward(const gr_call *k, gr_tensor *y)
+{
+    by_planes(k, y, gr__kernels()->read_planes, k->in[0]->dims[2] * k->in[0]->dims[3]);
     return true;
 }
 static gr_tensor *unpool(gr_tensor *g, gr_tensor *index, int64_t h, int64_t w)
@@ -137,10 +178,7 @@ static bool unpool_shape(gr_call *k)
 }
 static bool unpool_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_tensor *g = k->in[0];
-    if (y->numel == 0) return true;
-    gr__kernels()->add_planes[gr__kt(g)](g->dims[0] * g->dims[1], g->dims[2] * g->dims[3], y->dims[2] * y->dims[3],
-                                         (const int64_t *)(const void *)k->in[1]->data, g->data, y->data);
+    if (y->numel) by_planes(k, y, gr__kernels()->add_planes, y->dims[2] * y->dims[3]);
     return true;
 }
 static gr_tensor *unpool_vjp(gr_tensor *y, gr_tensor *dy, int i) { return i == 0 ? pool(dy, y->in[1]) : NULL; }
