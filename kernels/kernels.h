@@ -132,6 +132,12 @@ typedef struct gr_pool2d_size {
 typedef void gr_pool2d_fn(const gr_pool2d_size *s, const void *x, int64_t *index);
 typedef void gr_planes_fn(int64_t planes, int64_t n, int64_t plane, const int64_t *index, const void *x, void *y);
 
+/* max_tiles: y = max of windows that tile the plane: stride as the kernel, no padding, w = ow kw, kh w <= GR_TILES_MOST.
+ * max_tiles_dx: dx = dy at the first of the largest, else 0. */
+#define GR_TILES_MOST 4096
+typedef void gr_max_tiles_fn(const gr_pool2d_size *s, const void *x, void *y);
+typedef void gr_max_tiles_dx_fn(const gr_pool2d_size *s, const void *x, const void *y, const void *dy, void *dx);
+
 /* Updates of n parameters w by their gradient g.
  * sgd: d = g + decay w; v = momentum v + undamped d (the first time d); w -= lr v, with nesterov lr (d + momentum v).
  *      v NULL: w -= lr d.
@@ -170,6 +176,8 @@ typedef struct gr_kernel_table {
     gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
     gr_conv2d_bytes (*conv2d_bytes)(const gr_conv2d_size *s, int type); /* enough for each of the three */
     gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];
+    gr_max_tiles_fn *max_tiles[GR_K_TYPES];
+    gr_max_tiles_dx_fn *max_tiles_dx[GR_K_TYPES];
     gr_planes_fn *read_planes[GR_K_TYPES], *add_planes[GR_K_TYPES];
 } gr_kernel_table;
 
