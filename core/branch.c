@@ -83,6 +83,7 @@ static void decide(gr_branches *b, const gr_call *call, gr_tensor *y)
 static void made(void *user, const gr_call *call, gr_tensor *y)
 {
     gr_branches *b = user;
+    if (b->shake && gr_is_float(y) && !(call->op->flags & GR_OP_VIEW)) gr__noise_shake(call, y, &b->shake);
     b->hash = mix(b->hash, (uint64_t)(uintptr_t)call->op);
     b->made++;
     if (call->op->branch || !gr_is_float(y) || b->made == b->wanted) decide(b, call, y);

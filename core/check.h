@@ -20,6 +20,7 @@ typedef struct gr_path {
 
 /* What one run of the function decided. */
 typedef struct gr_branches {
+    uint64_t shake;       /* not 0: moves each result by a unit in its last place (noise.c) */
     uint64_t hash;        /* of all operations and decisions */
     int64_t made;         /* operations */
     uint64_t *each;       /* NULL, or the hash after each of the first num_each */
@@ -55,6 +56,9 @@ typedef struct gr_check {
     uint64_t base_branch, branch; /* the hash of all decisions at x, and at the last values */
     double *noise;       /* [m] how far rounding may move a value */
     double unit;         /* the same, relative to a value that is one number */
+    double largest;      /* number in x and the values, or 1 */
+    double *spread;      /* [m, elements] how far rounding may move a gradient; NULL: not known */
+    uint64_t shake;      /* for gr_branches of the values */
     double *natural;     /* [m] the same for the terms that may have cancelled in it */
     bool *kink;          /* of each element: order 1 found one */
     gr_path bend;        /* the first element where the function is not smooth; bend.place is NULL while there is none */
@@ -77,14 +81,18 @@ double *gr__check_doubles(gr_ctx *c, int64_t n); /* in the scope of now */
 /* Values of order k->order as tensors with history: one for each target (order 2) or y; NULL where there is none. */
 bool gr__check_graph(gr_check *k, gr_tensor **y, gr_tensor **g);
 bool gr__check_sums(gr_check *k, double *out);     /* the gradient of the weighted sum, all targets in a row */
+bool gr__check_gradient(gr_check *k, double *out); /* [m, elements] */
 void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, const gr_slope *s, double largest);
 
 /* difference.c */
 bool gr__difference(gr_check *k, gr_path *p, gr_slope *out);
 bool gr__difference_at(gr_check *k, gr_path *p, double t, double *out, bool *finite);
-bool gr__difference_noise(gr_check *k); /* raises k->noise to what is seen */
 double gr__difference_border(double x); /* a step from x to both sides of a border that x lies on */
 double gr__difference_scale(double x); /* a power of two near |x|, not below 1/8 */
+
+/* noise.c: raises k->noise to what is seen; fills a and k->spread unless a is NULL */
+bool gr__noise_measure(gr_check *k, double *a);
+void gr__noise_shake(const gr_call *k, gr_tensor *y, uint64_t *state); /* y as rounding might have left it */
 
 /* branch.c: hears what is decided from now on; returns who listened before */
 const gr_observer *gr__branches_listen(gr_ctx *c, gr_branches *b, gr_observer *ear);

@@ -348,6 +348,7 @@ typedef struct gr_gradcheck_opts {
     int order;        /* 1 or 2; default 2 */
     double rtol;      /* of each derivative, relative to itself; default 1e-7 */
     bool fast;        /* two random directions instead of every element; then bisection to a wrong one */
+    uint64_t seed;    /* of gr_gradcheck_op: other numbers in its samples */
     unsigned char end_;
 } gr_gradcheck_opts;
 

@@ -101,7 +101,7 @@ bool gr__check_values(gr_check *k, double *out, bool base)
 {
     GR_SCOPE(k->c);
     gr_tensor *y, **g = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->num_targets * sizeof *g), *r = NULL;
-    gr_branches b = { 0 };
+    gr_branches b = { .shake = k->shake };
     gr_observer ear;
     const gr_observer *before = gr__branches_listen(k->c, &b, &ear);
     bool ran = g && gr__check_graph(k, &y, g);
@@ -193,19 +193,27 @@ static bool jacobian(gr_check *k, double *out)
     return true;
 }
 
+bool gr__check_gradient(gr_check *k, double *out) { return k->full ? jacobian(k, out) : gr__check_sums(k, out); }
+
 /* ---- verdicts --------------------------------------------------------------------------------------------------*/
-static gr_verdict verdict(const gr_check *k, int64_t i, double a, const gr_slope *s, double x, double largest)
+/* Is a derivative of this size no more than rounding of the terms gives, or of the largest number where values do not change? */
+static bool nothing(const gr_check *k, int64_t i, double size, double value, double x, double ulps)
 {
-    double d = fabs(a - s->value), u = s->error, size = fmax(fabs(a), fabs(s->value)), tol = fmax(k->rtol * fabs(s->value), SAFETY * u);
+    double scale = gr__difference_scale(x);
+    return size <= ulps * k->natural[i] / scale || (value == 0 && size <= 8 * k->unit * k->largest / scale);
+}
+
+static gr_verdict verdict(const gr_check *k, int64_t i, double a, double spread, const gr_slope *s, double x, double largest)
+{
+    double d = fabs(a - s->value), u = s->error + spread, size = fmax(fabs(a), fabs(s->value)), tol = fmax(k->rtol * fabs(s->value), SAFETY * u);
     if (!isfinite(k->base[i]) || !isfinite(a)) return GR_CHECK_NAN;
     if (s->kind == GR_JUMP || isnan(s->value)) return GR_CHECK_INCONCLUSIVE;
     if (s->kind == GR_KINK) {
         double low = fmin(s->left, s->right), high = fmax(s->left, s->right), slack = 1e-3 * (high - low);
         return a >= low - slack && a <= high + slack ? GR_CHECK_KINK : d <= tol ? GR_CHECK_INCONCLUSIVE : GR_CHECK_FAIL;
     }
-    double rounded = k->natural[i] / gr__difference_scale(x); /* what 1 ulp of the terms may give */
-    if (size <= SUBNORMAL || size <= 256 * rounded || (s->value == 0 && size <= 0x1p-49)) return GR_CHECK_PASS;
-    bool zero = size <= 1024 * rounded;
+    if (size <= SUBNORMAL || nothing(k, i, size, s->value, x, 256)) return GR_CHECK_PASS;
+    bool zero = nothing(k, i, size, s->value, x, 1024);
     if (d <= tol) return zero || u <= k->rtol * fmax(fmax(size, largest), s->around) ? GR_CHECK_PASS : GR_CHECK_INCONCLUSIVE;
     if (zero && d <= 3 * tol) return GR_CHECK_PASS;
     return u > k->rtol * fabs(s->value) && d <= 3 * tol ? GR_CHECK_INCONCLUSIVE : GR_CHECK_FAIL;
@@ -241,10 +249,11 @@ void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, con
     gr_gradcheck_element e = { .order = k->order, .input = k->number[t], .element = element - k->first[t], .output = k->full ? output : -1,
                                .analytic = a, .numeric = s->value, .uncertainty = s->error, .left = s->left, .right = s->right };
     e.x = ((const double *)(const void *)k->target[t]->data)[e.element];
-    e.verdict = verdict(k, output, a, s, e.x, largest);
+    double spread = k->spread ? k->spread[output * k->first[k->num_targets] + element] : 0;
+    e.verdict = verdict(k, output, a, spread, s, e.x, largest);
     e.reason = reason(k, output, a, s, e.verdict);
     double size = fmax(fabs(a), fabs(s->value)), d = fabs(a - s->value);
-    bool noise = size <= 1024 * k->natural[output] / gr__difference_scale(e.x) || (s->value == 0 && size <= 0x1p-49);
+    bool noise = nothing(k, output, size, s->value, e.x, 1024);
     e.error = d == 0 || e.verdict == GR_CHECK_KINK ? 0 : d / size;
     if (e.verdict == GR_CHECK_PASS) e.error = noise ? 0 : d / fmax(fmax(size, largest), s->around);
     r->checked++;
@@ -287,6 +296,15 @@ static bool compare(gr_check *k, const double *a)
     return k->order == 2 || !k->bend.place || gr__branches_name(k, gr__difference_border(k->bend.x));
 }
 
+static void find_largest(gr_check *k)
+{
+    k->largest = 1;
+    for (int64_t i = 0; i < k->m; i++)
+        if (isfinite(k->base[i])) k->largest = fmax(k->largest, fabs(k->base[i]));
+    for (int t = 0; t < k->num_targets; t++)
+        for (int64_t e = 0; e < k->target[t]->numel; e++) k->largest = fmax(k->largest, fabs(((const double *)(const void *)k->target[t]->data)[e]));
+}
+
 static bool run(gr_check *k, int order)
 {
     GR_SCOPE(k->c);
@@ -308,11 +326,11 @@ static bool run(gr_check *k, int order)
     k->noise = gr__check_doubles(k->c, k->m);
     k->natural = gr__check_doubles(k->c, k->m);
     double *a = gr__check_doubles(k->c, k->m * n);
-    if (!k->base || !k->noise || !k->natural || !a || !gr__check_values(k, k->base, true)) return false;
-    if (!gr__difference_noise(k)) return false;
-    if (k->fast) return gr__check_fast(k);
-    return (k->full ? jacobian(k, a) : gr__check_sums(k, a)) &&
-           compare(k, a);
+    k->spread = k->fast ? NULL : gr__check_doubles(k->c, k->m * n);
+    if (!k->base || !k->noise || !k->natural || !a || (!k->fast && !k->spread) || !gr__check_values(k, k->base, true)) return false;
+    find_largest(k);
+    if (k->fast) return gr__noise_measure(k, NULL) && gr__check_fast(k);
+    return gr__noise_measure(k, a) && compare(k, a);
 }
 
 /* ---- entry -----------------------------------------------------------------------------------------------------*/

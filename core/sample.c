@@ -85,7 +85,7 @@ static bool check_sample(gr_ctx *c, sampled *s, gr_gradcheck_report *r, gr_gradc
 {
     gr_sample_input in[GR_SAMPLE_INPUTS];
     gr_tensor *x[GR_SAMPLE_INPUTS];
-    uint64_t state = 7;
+    uint64_t state = 7 + o.seed;
     s->n = gr__sample_parse(s->sample->inputs, in);
     if (s->n <= 0) gr_fail(c, GR_EFORMAT, "gr_gradcheck_op(%s): cannot read the sample \"%s\". Fix: write it as \"[2, 3] in 0..1; i64 [3]\"",
                            s->op->name, s->sample->inputs);
