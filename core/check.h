@@ -2,6 +2,7 @@
  *
  *   order 1   the values are y = fn(x), the derivatives dy_i/dx_e
  *   order 2   the values are g = dL/dx with L = <r, y>, r fixed random weights, the derivatives dg_i/dx_e
+ *   order p   the same with L = <s, the g of order p - 1 by one input>, for each input
  *
  * In full mode each value stands for itself; else one weighted sum of them all does.
  * SPDX-License-Identifier: MIT */
@@ -49,7 +50,7 @@ typedef struct gr_check {
     int64_t *first;      /* of each target: where its elements begin among all; first[num_targets] is their count */
     double rtol;
     gr_gradcheck_report *report;
-    int order;
+    int order, via;      /* via: above order 2, the target that the derivatives before go by */
     bool full, fast;
     int64_t m;           /* values */
     double *base;        /* [m] at x */
@@ -73,7 +74,7 @@ typedef struct gr_slope { /* left or right is NaN where that side was left out *
     gr_slope_kind kind;
 } gr_slope;
 
-/* gradcheck.c: values at where x stands now; out [m]. False: an error stands. */
+/* values.c: values at where x stands now; out [m]. False: an error stands. */
 bool gr__check_values(gr_check *k, double *out, bool base); /* base: sets noise and natural too */
 gr_tensor *gr__check_weights(gr_tensor *t, uint64_t number); /* in [0.5, 1.5), of shape and dtype of t */
 double gr__check_dot(const gr_tensor *a, const gr_tensor *b, double *norm);
@@ -82,6 +83,10 @@ double *gr__check_doubles(gr_ctx *c, int64_t n); /* in the scope of now */
 bool gr__check_graph(gr_check *k, gr_tensor **y, gr_tensor **g);
 bool gr__check_sums(gr_check *k, double *out);     /* the gradient of the weighted sum, all targets in a row */
 bool gr__check_gradient(gr_check *k, double *out); /* [m, elements] */
+bool gr__check_symmetric(gr_check *k);             /* are the second derivatives of what order 2 and above check? */
+double gr__check_rounding(const gr_tensor *t, double size); /* how far rounding may move a number of this size, or terms of this size */
+
+/* gradcheck.c */
 void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, const gr_slope *s, double largest);
 
 /* difference.c */

@@ -328,7 +328,7 @@ GR_API bool gr_reject(const gr_call *k, gr_code code, const char *fix, const cha
 /* ---- gradient check --------------------------------------------------------------------------------------------
  * Compares the derivatives of fn with extrapolated central differences, which estimate their own error; always in f64.
  * order 1: dy_i/dx_e, each output by itself where there are at most 4096 of them, else of <r, y>, r fixed random weights;
- * order 2: the same for the gradient of <r, y>. Before that, what fn must keep to is checked: same result each time, inputs
+ * order 2: the same for the gradient of <r, y>, and so on; from there on they must be symmetric too. Before that, what fn must keep to is checked: same result each time, inputs
  * not written to, a gradient that is linear in dy, the same for any layout. Inputs that require a gradient are checked. */
 typedef gr_tensor *(*gr_fn)(gr_tensor **x, void *user);
 
@@ -345,7 +345,7 @@ typedef enum gr_verdict {
 } gr_verdict;
 
 typedef struct gr_gradcheck_opts {
-    int order;        /* 1 or 2; default 2 */
+    int order;        /* of the derivatives, 1 and up; default 2 */
     double rtol;      /* of each derivative, relative to itself; default 1e-7 */
     bool fast;        /* two random directions instead of every element; then bisection to a wrong one */
     uint64_t seed;    /* of gr_gradcheck_op: other numbers in its samples */

@@ -62,7 +62,7 @@ void gr__check_place(const gr_tensor *x, const char *fallback, int number, int64
 static void element(gr_text *t, const gr_gradcheck_element *e)
 {
     if (e->order == 1) gr__put(t, "  %s  d %s / d %s", gr_verdict_name(e->verdict), e->output_name, e->name);
-    else gr__put(t, "  %s  d2 L / d %s d %s", gr_verdict_name(e->verdict), e->name, e->output_name);
+    else gr__put(t, "  %s  d%d L / d %s d %s%s", gr_verdict_name(e->verdict), e->order, e->name, e->output_name, e->order > 2 ? " ..." : "");
     gr__put(t, " at %s = %.9g: analytic %.12g", e->name, e->x, e->analytic);
     if (!isnan(e->numeric)) gr__put(t, "  numeric %.12g +- %.1g", e->numeric, e->uncertainty);
     if (e->verdict == GR_CHECK_KINK || (e->verdict != GR_CHECK_PASS && fabs(e->left - e->right) > 0.1 * (fabs(e->left) + fabs(e->right))))

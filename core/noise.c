@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#define RUNS 4   /* of the values; of the gradient half as many */
+#define RUNS 8   /* of the values; of the gradient half as many */
 
 /* ---- shaking ---------------------------------------------------------------------------------------------------*/
 static double shaken(double v, double by, uint64_t *state) /* splitmix64 */
@@ -18,7 +18,8 @@ static double shaken(double v, double by, uint64_t *state) /* splitmix64 */
     uint64_t z = *state += 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z >> 63 ? v + by : v - by;
+    by *= 0.5 + (double)(z >> 12) * 0x1p-52; /* of many sizes: what is moved to and fro must not come out even */
+    return z & 1 ? v + by : v - by;
 }
 
 /* The place of the last bit of v that is not 0: v is a multiple of it. */

@@ -14,6 +14,7 @@
 
 #define SAFETY 10
 #define RESOLVE 1e-6   /* an error of one typical element that a probe must be able to see */
+#define SMALLEST 1e-2  /* of that: an estimate of so small an error may be luck */
 #define STEP 0x1p-16   /* of bisection: n h^2 of truncation and eps sqrt(n) / h of rounding are both far below 1 */
 
 typedef struct probe {
@@ -61,7 +62,7 @@ static bool probe_direction(probe *q, uint64_t seed)
     bool ok = gr__difference(k, &p, &q->slope);
     k->rtol = rtol;
     q->mismatch = q->slope.value - q->expected;
-    q->tolerance = fmax(SAFETY * q->slope.error, 1e-13 * sqrt(squares) + 1e-15 * fabs(q->expected));
+    q->tolerance = fmax(SAFETY * q->slope.error, SMALLEST * goal + 1e-13 * sqrt(squares) + 1e-15 * fabs(q->expected));
     return ok;
 }
 
