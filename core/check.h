@@ -51,7 +51,8 @@ typedef struct gr_check {
     double rtol;
     gr_gradcheck_report *report;
     int order, via;      /* via: above order 2, the target that the derivatives before go by */
-    bool full, fast;
+    bool full, fast, explain;
+    int64_t told;        /* the value of which the report hears every step, or -1 */
     int64_t m;           /* values */
     double *base;        /* [m] at x */
     uint64_t base_branch, branch; /* the hash of all decisions at x, and at the last values */
@@ -72,6 +73,7 @@ typedef enum gr_slope_kind { GR_SMOOTH, GR_KINK, GR_JUMP } gr_slope_kind;
 typedef struct gr_slope { /* left or right is NaN where that side was left out */
     double value, error, left, right, around;
     gr_slope_kind kind;
+    int side;            /* 0, or the sign of the only side that was looked at */
 } gr_slope;
 
 /* values.c: values at where x stands now; out [m]. False: an error stands. */

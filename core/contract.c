@@ -19,6 +19,9 @@
 
 typedef struct contract {
     gr_check *k;
+    const gr_tensor *last; /* made where teach/here.h says: */
+    const char *file;
+    int line;
     int64_t n;            /* elements of all targets */
     gr_tensor *captured;  /* needs a gradient, and is none of x */
     uint32_t depth;       /* of the scope that fn was called in */
@@ -67,11 +70,18 @@ static void made(void *user, const gr_call *call, gr_tensor *y)
     }
 }
 
+static void here(void *user, gr_tensor *y, const char *code, const char *file, int line)
+{
+    contract *t = user;
+    (void)code;
+    t->last = y, t->file = file, t->line = line;
+}
+
 /* ---- y -----------------------------------------------------------------------------------------------------------*/
 static gr_tensor *call(contract *t, bool listen)
 {
     gr_ctx *c = t->k->c;
-    const gr_observer *before = c->observer, ear = { .user = t, .made = made };
+    const gr_observer *before = c->observer, ear = { .user = t, .made = made, .here = here };
     t->k->report->evaluations++;
     t->depth = c->depth;
     if (listen) c->observer = &ear;
@@ -106,6 +116,7 @@ static bool deterministic(contract *t, bool *ok)
     gr_tensor *y[3] = { call(t, true) };
     if (!y[0]) return false;
     snprintf(k->report->subject, sizeof k->report->subject, "%s", y[0]->op ? y[0]->op->name : "");
+    if (t->last == y[0]) snprintf(k->report->place, sizeof k->report->place, "%.48s:%d", t->file, t->line);
     double *v = gr__check_doubles(k->c, 2 * y[0]->numel), *w = v + y[0]->numel;
     if (!v || !gr_read(y[0], v) || !(*ok = unchanged(t, sums))) return v != NULL && k->c->code == GR_OK;
     if (!(y[1] = call(t, false)) || !(*ok = y[1]->numel == y[0]->numel) || !gr_read(y[1], w)) return k->c->code == GR_OK;

@@ -348,6 +348,7 @@ typedef struct gr_gradcheck_opts {
     int order;        /* of the derivatives, 1 and up; default 2 */
     double rtol;      /* of each derivative, relative to itself; default 1e-7 */
     bool fast;        /* two random directions instead of every element; then bisection to a wrong one */
+    bool explain;     /* the report shows the steps of the difference of its first derivative */
     uint64_t seed;    /* of gr_gradcheck_op: other numbers in its samples */
     unsigned char end_;
 } gr_gradcheck_opts;
@@ -359,12 +360,20 @@ typedef struct gr_gradcheck_element {
     double x, analytic, numeric;
     double uncertainty;            /* of numeric */
     double error;                  /* |analytic - numeric| / max(|analytic|, |numeric|) */
-    double left, right;            /* of a kink or jump: the derivatives of both sides */
+    double left, right;            /* of a kink: the derivatives of both sides; else NaN, but for the one side that was looked at */
     char name[48], output_name[48]; /* "w[1, 2]", "y[0]" */
     const char *reason;            /* why the verdict is NAN or INCONCLUSIVE; "" for the others */
 } gr_gradcheck_element;
 
+/* One line of .explain. */
+typedef struct gr_gradcheck_step {
+    double h, below, above;        /* f(x - h), f(x + h); one of them is f(x) where only one side was looked at */
+    double difference;             /* (above - below) / (how far apart) */
+    double best, error;            /* the best extrapolation so far */
+} gr_gradcheck_step;
+
 #define GR_CHECK_WORST 8
+#define GR_CHECK_STEPS 32
 typedef struct gr_gradcheck_report {
     bool passed;          /* verdict is PASS or KINK */
     gr_verdict verdict;
@@ -378,7 +387,10 @@ typedef struct gr_gradcheck_report {
     double largest_error; /* of those that pass */
     int64_t evaluations;  /* calls of fn */
     int64_t probe_evaluations; /* ... of them until the random directions of .fast were done */
+    gr_gradcheck_step steps[GR_CHECK_STEPS]; /* of worst[0], with .explain */
+    int num_steps;
     char subject[64];     /* the operation that made the result */
+    char place[64];       /* "file.c:41" where it was called, with teach/here.h */
     char diagnosis[512];  /* what explains a failure, "" if nothing does */
     char notes[512];      /* what else was seen */
 } gr_gradcheck_report;
@@ -387,6 +399,13 @@ typedef struct gr_gradcheck_report {
 #define gr_gradcheck(...) GR_OPT5(gr_gradcheck_with, gr_gradcheck_opts, __VA_ARGS__)
 GR_API bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_gradcheck_report *report,
                               gr_gradcheck_opts o);
+/* One line: true, or the report stands as the error of the context. f: a function of one, two or three tensors, or a gr_fn.
+ *   GR_GRADCHECK(gr_tanh, x)    GR_GRADCHECK(gr_matmul, a, b)    GR_GRADCHECK(my_loss, prediction, target) */
+#define GR_GRADCHECK(f, ...)                                                                                         \
+    gr_gradcheck_line(_Generic((f), gr_tensor * (*)(gr_tensor *): 1, gr_tensor * (*)(gr_tensor *, gr_tensor *): 2,    \
+                               gr_tensor * (*)(gr_tensor *, gr_tensor *, gr_tensor *): 3, gr_fn: 0), #f,              \
+                      (void (*)(void))(f), (gr_tensor *[]){ __VA_ARGS__ }, (int)(sizeof((gr_tensor *[]){ __VA_ARGS__ }) / sizeof(gr_tensor *)))
+GR_API bool gr_gradcheck_line(int arity, const char *name, void (*f)(void), gr_tensor *const *x, int n);
 /* A record by its samples, each in a context of its own; the report is of the first that does not pass. */
 #define gr_gradcheck_op(...) GR_OPT2(gr_gradcheck_op_with, gr_gradcheck_opts, __VA_ARGS__)
 GR_API bool gr_gradcheck_op_with(const gr_op *op, gr_gradcheck_report *report, gr_gradcheck_opts o);

@@ -129,6 +129,13 @@ static double noise_of(const gr_check *k, const look *l, int64_t i)
     return fmax(k->noise[i], k->unit * fmax(fabs(l->plus[i]), fabs(l->minus[i])));
 }
 
+static void tell(const gr_check *k, const look *l, int64_t i, double difference, const gr_slope *s)
+{
+    gr_gradcheck_report *r = k->report;
+    if (i != k->told || r->num_steps == GR_CHECK_STEPS) return;
+    r->steps[r->num_steps++] = (gr_gradcheck_step){ l->h, l->minus[i], l->plus[i], difference, s->value, s->error };
+}
+
 static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
 {
     double *row = l->table + (l->level & 1) * COLUMNS * k->m + i, *before = l->table + !(l->level & 1) * COLUMNS * k->m + i;
@@ -138,7 +145,8 @@ static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
     l->gap[i] = l->side ? 0 : fabs(right - left);
     if (l->level == 0) {
         l->first_gap[i] = l->gap[i];
-        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH };
+        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH, l->side };
+        tell(k, l, i, row[0], s);
         return false;
     }
     int last = l->level < COLUMNS ? l->level : COLUMNS - 1;
@@ -149,6 +157,7 @@ static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
     }
     s->left = left;
     s->right = right;
+    tell(k, l, i, row[0], s);
     return s->error <= fmax(0.05 * k->rtol * fabs(s->value), 2 * floor);
 }
 
@@ -168,7 +177,7 @@ static bool look_at(gr_check *k, gr_path *p, double scale, look *l, gr_slope *ou
     l->side = 0;
     l->across = false;
     if (!first_step(k, p, l, &found)) return false;
-    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH };
+    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH, 0 };
     if (!found) return true;
     for (l->level = 0; l->level < LEVELS; l->level++) {
         if (l->level) {

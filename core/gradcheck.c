@@ -43,8 +43,9 @@ static const char *reason(const gr_check *k, int64_t i, double a, const gr_slope
     if (v == GR_CHECK_NAN) return !isfinite(k->base[i]) ? "the value is not finite" : isnan(a) ? "the gradient is NaN" : "the gradient is infinite";
     if (v != GR_CHECK_INCONCLUSIVE) return "";
     if (s->kind == GR_JUMP) return "the function jumps here, or its slope has no bound";
-    if (isnan(s->value)) return "no step to both sides stays where the function is finite: this is the edge of its domain";
+    if (isnan(s->value)) return "no step stays where the function is finite: nothing around this point is in its domain";
     if (fabs(k->base[i]) > 1e6 * fabs(s->value)) return "rounding of so large a value hides so small a derivative: leave the constant part out, or scale x";
+    if (s->side) return "only one side of x is in the domain, or on the piece that x is on, and differences there do not come close enough to a limit: move x";
     return "differences do not come close enough to a limit here: move x, or raise rtol";
 }
 
@@ -71,6 +72,8 @@ void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, con
     double spread = k->spread ? k->spread[output * k->first[k->num_targets] + element] : 0;
     e.verdict = verdict(k, output, a, spread, s, e.x, largest);
     e.reason = reason(k, output, a, s, e.verdict);
+    if (s->kind == GR_JUMP) e.numeric = (double)NAN, e.uncertainty = INFINITY;
+    if (s->kind == GR_JUMP || (s->kind == GR_SMOOTH && s->side == 0)) e.left = e.right = (double)NAN;
     double size = fmax(fabs(a), fabs(s->value)), d = fabs(a - s->value);
     bool noise = nothing(k, output, size, s->value, e.x, 1024);
     e.error = d == 0 || e.verdict == GR_CHECK_KINK ? 0 : d / size;
@@ -124,6 +127,24 @@ static void find_largest(gr_check *k)
         for (int64_t e = 0; e < k->target[t]->numel; e++) k->largest = fmax(k->largest, fabs(((const double *)(const void *)k->target[t]->data)[e]));
 }
 
+/* .explain: the difference of the worst derivative once more, step by step. */
+static bool explain(gr_check *k)
+{
+    gr_gradcheck_report *r = k->report;
+    const gr_gradcheck_element *w = &r->worst[0];
+    int t = 0;
+    if (!k->explain || !r->num_worst || w->order != k->order || k->fast) return true;
+    while (k->number[t] != w->input) t++;
+    double *place = (double *)(void *)k->target[t]->data + w->element;
+    gr_path p = { .place = place, .x = *place };
+    gr_slope *s = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->m * sizeof *s);
+    k->told = w->output < 0 ? 0 : w->output;
+    r->num_steps = 0;
+    bool ok = s && gr__difference(k, &p, s);
+    k->told = -1;
+    return ok;
+}
+
 static bool run(gr_check *k, int order)
 {
     GR_SCOPE(k->c);
@@ -149,7 +170,7 @@ static bool run(gr_check *k, int order)
     if (!k->base || !k->noise || !k->natural || !a || (!k->fast && !k->spread) || !gr__check_values(k, k->base, true)) return false;
     find_largest(k);
     if (k->fast) return gr__noise_measure(k, NULL) && gr__check_fast(k) && (order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k));
-    return gr__noise_measure(k, a) && compare(k, a) && (order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k));
+    return gr__noise_measure(k, a) && compare(k, a) && explain(k) && (order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k));
 }
 
 /* ---- entry -----------------------------------------------------------------------------------------------------*/
@@ -216,7 +237,7 @@ bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_grad
     if (!c || gr_failed(c)) return false;
     GR_SCOPE(c);
     uint64_t seed = c->seed, drawn = c->drawn;
-    gr_check k = { .c = c, .given = x, .fn = fn, .user = user, .n = n, .rtol = o.rtol > 0 ? o.rtol : 1e-7, .report = report, .order = 1, .fast = o.fast };
+    gr_check k = { .c = c, .given = x, .fn = fn, .user = user, .n = n, .rtol = o.rtol > 0 ? o.rtol : 1e-7, .report = report, .order = 1, .fast = o.fast, .explain = o.explain, .told = -1 };
     report->verdict = GR_CHECK_PASS;
     bool ran = prepare(&k, x) && gr__check_contract(&k);
     for (int order = 1; ran && order <= (o.order > 0 ? o.order : 2); order++)
@@ -228,4 +249,36 @@ bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_grad
     c->seed = seed;
     c->drawn = drawn;
     return report->passed;
+}
+
+/* ---- in one line -----------------------------------------------------------------------------------------------*/
+typedef struct line {
+    int arity;
+    void (*f)(void);
+} line;
+
+static gr_tensor *call_line(gr_tensor **x, void *user)
+{
+    const line *l = user;
+    switch (l->arity) {
+    case 1: return ((gr_tensor * (*)(gr_tensor *)) l->f)(x[0]);
+    case 2: return ((gr_tensor * (*)(gr_tensor *, gr_tensor *)) l->f)(x[0], x[1]);
+    case 3: return ((gr_tensor * (*)(gr_tensor *, gr_tensor *, gr_tensor *)) l->f)(x[0], x[1], x[2]);
+    default: return ((gr_fn)l->f)(x, NULL);
+    }
+}
+
+bool gr_gradcheck_line(int arity, const char *name, void (*f)(void), gr_tensor *const *x, int n)
+{
+    gr_gradcheck_report r;
+    char text[1600];
+    gr_ctx *c = n > 0 && x[0] ? x[0]->ctx : NULL;
+    if (arity && n != arity) {
+        if (c) gr_fail(c, GR_EVALUE, "GR_GRADCHECK(%s): got %d tensors, takes %d. Fix: give one for each argument", name, n, arity);
+        return false;
+    }
+    if (gr_gradcheck_with(call_line, &(line){ arity, f }, x, n, &r, (gr_gradcheck_opts){ .order = 2 })) return true;
+    gr_gradcheck_format(&r, text, sizeof text);
+    if (c) gr_fail(c, GR_EGRAPH, "%s: %s", name, text);
+    return false;
 }
