@@ -21,7 +21,8 @@ typedef struct gr_path {
 
 /* What one run of the function decided. */
 typedef struct gr_branches {
-    uint64_t shake;       /* not 0: moves each result by a unit in its last place (noise.c) */
+    uint64_t shake;       /* not 0: moves each result by a unit in its last place (noise.c), */
+    bool coarse;          /* or in the last place that f32 has */
     uint64_t hash;        /* of all operations and decisions */
     int64_t made;         /* operations */
     uint64_t *each;       /* NULL, or the hash after each of the first num_each */
@@ -99,7 +100,7 @@ double gr__difference_scale(double x); /* a power of two near |x|, not below 1/8
 
 /* noise.c: raises k->noise to what is seen; fills a and k->spread unless a is NULL */
 bool gr__noise_measure(gr_check *k, double *a);
-void gr__noise_shake(const gr_call *k, gr_tensor *y, uint64_t *state); /* y as rounding might have left it */
+void gr__noise_shake(const gr_call *k, gr_tensor *y, bool coarse, uint64_t *state); /* y as rounding might have left it */
 
 /* branch.c: hears what is decided from now on; returns who listened before */
 const gr_observer *gr__branches_listen(gr_ctx *c, gr_branches *b, gr_observer *ear);

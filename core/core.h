@@ -406,7 +406,8 @@ GR_API bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, 
                                gr_tensor * (*)(gr_tensor *, gr_tensor *, gr_tensor *): 3, gr_fn: 0), #f,              \
                       (void (*)(void))(f), (gr_tensor *[]){ __VA_ARGS__ }, (int)(sizeof((gr_tensor *[]){ __VA_ARGS__ }) / sizeof(gr_tensor *)))
 GR_API bool gr_gradcheck_line(int arity, const char *name, void (*f)(void), gr_tensor *const *x, int n);
-/* A record by its samples, each in a context of its own; the report is of the first that does not pass. */
+/* A record by its samples (or by some that are generated, where it has none and no shape function), each with inputs in f32 in a
+ * context of its own; the report is of the first that does not pass. */
 #define gr_gradcheck_op(...) GR_OPT2(gr_gradcheck_op_with, gr_gradcheck_opts, __VA_ARGS__)
 GR_API bool gr_gradcheck_op_with(const gr_op *op, gr_gradcheck_report *report, gr_gradcheck_opts o);
 GR_API int gr_gradcheck_format(const gr_gradcheck_report *r, char *out, size_t size); /* as snprintf: the length it needs */

@@ -66,10 +66,10 @@ static void shake_run(int64_t n, char *const *p, const int64_t *stride, void *us
     }
 }
 
-void gr__noise_shake(const gr_call *k, gr_tensor *y, uint64_t *state)
+void gr__noise_shake(const gr_call *k, gr_tensor *y, bool coarse, uint64_t *state)
 {
     const gr_tensor *operand[GR_MAX_OPERANDS] = { y };
-    terms t = { .n = 1, .type = { (gr_type)y->dtype }, .unit = y->dtype == GR_F32 ? 0x1p-23 : 0x1p-52, .state = state };
+    terms t = { .n = 1, .type = { (gr_type)y->dtype }, .unit = coarse || y->dtype == GR_F32 ? 0x1p-23 : 0x1p-52, .state = state };
     bool each = (k->op->flags & GR_OP_ELEMENTWISE) && k->n < GR_MAX_OPERANDS;
     for (int i = 0; i < k->n; i++) each = each && gr__same_shape(k->in[i], y);
     for (int i = 0; i < k->n && !k->op->branch; i++) {
