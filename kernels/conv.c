@@ -14,6 +14,7 @@
  * Knows no tensor; the type is T of the body, included once for f32 and f64.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
+#include "kernels/lanes.h"
 
 #include <string.h>
 
@@ -167,7 +168,6 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 #define T float
 #define S f32
 #define I int32_t
-#include "kernels/lanes.h"
 #include "kernels/conv_body.h"
 #undef T
 #undef S
@@ -175,7 +175,6 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 #define T double
 #define S f64
 #define I int64_t
-#include "kernels/lanes.h"
 #include "kernels/conv_body.h"
 #undef T
 #undef S
