@@ -237,6 +237,8 @@ GR_API bool gr_wants(const gr_tensor *y, int i);  /* in record.backward: is the 
 typedef struct gr_backward_opts {
     gr_tensor *grad;     /* dL/droot; default 1 for a root with one element */
     bool retain_graph;   /* allow another sweep over the same nodes */
+    bool lean;           /* give the memory of a result back when the sweep has passed it: those made in the innermost scope,
+                          * but the root and what gr_retain_grad marks. Their values cannot be read afterwards. */
     unsigned char end_;
 } gr_backward_opts;
 /* For every leaf w that the root depends on: gr_grad(w) += droot/dw. Canonical order: depth-first post-order over the
