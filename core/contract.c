@@ -27,6 +27,13 @@ static uint64_t checksum(const gr_tensor *x)
     return h[0];
 }
 
+static uint64_t all_inputs(const gr_check *k)
+{
+    uint64_t h = 0;
+    for (int i = 0; i < k->n; i++) h = h * 31 + checksum(k->x[i]);
+    return h;
+}
+
 const char *gr__contract_name(const gr_check *k, int i, char out[64])
 {
     if (k->x[i] && k->x[i]->name) snprintf(out, 64, "input %d \"%.40s\"", i, k->x[i]->name);
@@ -183,10 +190,11 @@ static bool linear(contract *t, gr_tensor *y, bool *ok)
             gr__check_say(k, GR_CHECK_FAIL, "a zero cotangent gives the gradient %.6g: it is not multiplied by dy", g[e]);
             return !(*ok = false);
         }
-    uint64_t before = checksum(v), value = checksum(y);
+    uint64_t before = checksum(v), value = checksum(y), inputs = all_inputs(k);
     if (!gr__contract_sweep(t, y, v, false, g, NULL) || !gr__contract_sweep(t, y, v, false, h, NULL)) return false;
-    if (checksum(v) != before || checksum(y) != value) {
-        gr__check_say(k, GR_CHECK_FAIL, "the backward sweep writes to %s, which others still read. Write to a copy", checksum(v) != before ? "dy" : "y");
+    if (checksum(v) != before || checksum(y) != value || all_inputs(k) != inputs) {
+        gr__check_say(k, GR_CHECK_FAIL, "the backward sweep writes to %s, which others still read. Write to a copy",
+                      checksum(v) != before ? "dy" : checksum(y) != value ? "y" : "an input");
         return !(*ok = false);
     }
     if (!same_bits(g, h, t->n)) {

@@ -145,6 +145,26 @@ static bool explain(gr_check *k)
     return ok;
 }
 
+/* After all these calls, are the values at x still those of the first one? */
+static bool stateless(gr_check *k)
+{
+    double *again = gr__check_doubles(k->c, k->m);
+    if (!again || !gr__check_values(k, again, false)) return false;
+    for (int64_t i = 0; i < k->m; i++)
+        if (!(again[i] == k->base[i] || (isnan(again[i]) && isnan(k->base[i]))))
+            gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function gives another result after %lld calls, with the same inputs: it keeps something from call to call",
+                          (long long)k->report->evaluations);
+    return true;
+}
+
+static bool measure(gr_check *k, double *a)
+{
+    if (!gr__noise_measure(k, k->fast ? NULL : a)) return false;
+    if (k->fast ? !gr__check_fast(k) : !compare(k, a) || !explain(k)) return false;
+    if (!stateless(k)) return false;
+    return k->order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k);
+}
+
 static bool run(gr_check *k, int order)
 {
     GR_SCOPE(k->c);
@@ -169,8 +189,7 @@ static bool run(gr_check *k, int order)
     k->spread = k->fast ? NULL : gr__check_doubles(k->c, k->m * n);
     if (!k->base || !k->noise || !k->natural || !a || (!k->fast && !k->spread) || !gr__check_values(k, k->base, true)) return false;
     find_largest(k);
-    if (k->fast) return gr__noise_measure(k, NULL) && gr__check_fast(k) && (order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k));
-    return gr__noise_measure(k, a) && compare(k, a) && explain(k) && (order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k));
+    return measure(k, a);
 }
 
 /* ---- entry -----------------------------------------------------------------------------------------------------*/
