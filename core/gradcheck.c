@@ -215,7 +215,9 @@ static bool prepare(gr_check *k, gr_tensor *const *x)
     }
     k->kink = gr__arena_alloc(s, (size_t)k->first[k->num_targets] + 1);
     if (k->kink) memset(k->kink, 0, (size_t)k->first[k->num_targets] + 1);
-    return k->kink && k->c->code == GR_OK;
+    k->used = gr__arena_alloc(s, (size_t)k->num_targets + 1);
+    if (k->used) memset(k->used, 0, (size_t)k->num_targets + 1);
+    return k->kink && k->used && k->c->code == GR_OK;
 }
 
 static bool finish(gr_check *k, bool ran)
@@ -224,6 +226,7 @@ static bool finish(gr_check *k, bool ran)
     if (!ran && r->verdict < GR_CHECK_FAIL) r->verdict = GR_CHECK_ERROR;
     if (!ran && k->c->code != GR_OK) gr__check_say(k, GR_CHECK_ERROR, "%.400s", k->c->message);
     r->passed = r->verdict <= GR_CHECK_KINK;
+    if (r->passed) gr__check_unused(k);
     for (int i = 0; i < r->num_worst; i++) {
         gr_gradcheck_element *e = &r->worst[i];
         gr__check_place(k->x[e->input], "x", e->input, e->element, e->name, sizeof e->name);
