@@ -33,12 +33,9 @@ INLINE F NAME(clip)(F x, float low, float high) { return SMALLER(ALL(high), LARG
 INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffu); }
 INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000000u)); }
 
-/* 0.96 ulp */
-INLINE F NAME(exp)(F x)
+INLINE F NAME(exp_clipped)(F x)
 {
-    F t, k, r;
-    x = NAME(clip)(x, -105, 89);
-    r = NAME(reduce)(x, &t, &k, 254);
+    F t, k, r = NAME(reduce)(x, &t, &k, 254);
 #ifdef __FMA__
     F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
 #else
@@ -47,6 +44,10 @@ INLINE F NAME(exp)(F x)
 #endif
     return NAME(scale)(p, t, k);
 }
+/* 0.96 ulp */
+INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -105, 89)); }
+/* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
+INLINE F NAME(exp_below)(F x) { return PICK(x, LT, ALL(-0x1.5d589ep6f), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.5d589ep6f), x))); }
 /* 2^n e^r - 1 for n <= 24; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {

@@ -39,12 +39,9 @@ INLINE F NAME(clip)(F x, double low, double high) { return SMALLER(ALL(high), LA
 INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffffffffffu); }
 INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x8000000000000000u)); }
 
-/* 0.98 ulp */
-INLINE F NAME(exp)(F x)
+INLINE F NAME(exp_clipped)(F x)
 {
-    F t, k, r;
-    x = NAME(clip)(x, -746, 710);
-    r = NAME(reduce)(x, &t, &k, 2046);
+    F t, k, r = NAME(reduce)(x, &t, &k, 2046);
 #ifdef __FMA__
     F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
 #else
@@ -52,6 +49,10 @@ INLINE F NAME(exp)(F x)
 #endif
     return NAME(scale)(p, t, k);
 }
+/* 0.98 ulp */
+INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -746, 710)); }
+/* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
+INLINE F NAME(exp_below)(F x) { return PICK(x, LT, ALL(-0x1.6232bdd7abcd2p9), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.6232bdd7abcd2p9), x))); }
 /* 2^n e^r - 1 for n <= 53; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {
