@@ -18,6 +18,24 @@ typedef struct gr_path {
     const double *from, *direction; /* or all elements: from + t * direction */
 } gr_path;
 
+/* What one run of the function decided. */
+typedef struct gr_branches {
+    uint64_t hash;        /* of all operations and decisions */
+    int64_t made;         /* operations */
+    uint64_t *each;       /* NULL, or the hash after each of the first num_each */
+    int64_t num_each;
+    int64_t wanted;       /* 0, or the number from 1 of the operation of which is kept: */
+    const gr_op *op;
+    gr_tensor *y;
+    char label[48];
+    const char *file;     /* where it was called, if teach/here.h says so */
+    int line;
+    gr_dims shape;
+    int64_t n;
+    double *decision;     /* [n] in room */
+    gr_scope *room;
+} gr_branches;
+
 typedef struct gr_check {
     gr_ctx *c;
     gr_fn fn;
@@ -34,17 +52,19 @@ typedef struct gr_check {
     bool full, fast;
     int64_t m;           /* values */
     double *base;        /* [m] at x */
+    uint64_t base_branch, branch; /* the hash of all decisions at x, and at the last values */
     double *noise;       /* [m] how far rounding may move a value */
     double unit;         /* the same, relative to a value that is one number */
     double *natural;     /* [m] the same for the terms that may have cancelled in it */
     bool *kink;          /* of each element: order 1 found one */
     gr_path bend;        /* the first element where the function is not smooth; bend.place is NULL while there is none */
+    int64_t bend_element;
     gr_dims y_shape;
 } gr_check;
 
 /* What a difference says about one derivative. error: of value, rounding included. around: the steepest slope seen near x. */
 typedef enum gr_slope_kind { GR_SMOOTH, GR_KINK, GR_JUMP } gr_slope_kind;
-typedef struct gr_slope {
+typedef struct gr_slope { /* left or right is NaN where that side was left out */
     double value, error, left, right, around;
     gr_slope_kind kind;
 } gr_slope;
@@ -63,10 +83,12 @@ void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, con
 bool gr__difference(gr_check *k, gr_path *p, gr_slope *out);
 bool gr__difference_at(gr_check *k, gr_path *p, double t, double *out, bool *finite);
 bool gr__difference_noise(gr_check *k); /* raises k->noise to what is seen */
+double gr__difference_border(double x); /* a step from x to both sides of a border that x lies on */
 double gr__difference_scale(double x); /* a power of two near |x|, not below 1/8 */
 
-/* origin.c: a note that names the first operation whose result bends or jumps where k->bend is */
-bool gr__check_origin(gr_check *k);
+/* branch.c: hears what is decided from now on; returns who listened before */
+const gr_observer *gr__branches_listen(gr_ctx *c, gr_branches *b, gr_observer *ear);
+bool gr__branches_name(gr_check *k, double step); /* a note that names the operation that switches where k->bend is */
 
 /* contract.c: what every function must keep to, whatever its values. False: broken, and the report says how. */
 bool gr__check_contract(gr_check *k);

@@ -85,6 +85,14 @@ GR_API void gr_ctx_free(gr_ctx *c);                 /* frees every tensor made i
 GR_API gr_stats gr_ctx_stats(const gr_ctx *c);
 GR_API void gr_seed(gr_ctx *c, uint64_t seed);      /* restarts the random stream: same seed, same numbers */
 
+/* Large operations share their work among n threads, the caller's included; the values do not depend on n. 0: as many as
+ * the process has processors, at most GR_MAX_THREADS. Default: the environment variable GRADUS_THREADS, if it is a number
+ * from 1 to GR_MAX_THREADS, else 0. Threads start when there is work for them, and end with the context; the system may
+ * refuse some. A child of fork starts its own. Fails with GR_EVALUE when n is out of range. */
+#define GR_MAX_THREADS 64
+GR_API bool gr_set_threads(gr_ctx *c, int n);
+GR_API int gr_threads(const gr_ctx *c); /* at most so many are used */
+
 /* ---- errors ----------------------------------------------------------------------------------------------------
  * A call that fails returns NULL (or false, or NaN) and leaves code and message here. The first error wins; while it
  * stands, calls that make tensors do nothing and return NULL. So write the whole expression, and ask once. */
@@ -307,6 +315,10 @@ struct gr_op {
     gr_tensor *(*vjp)(gr_tensor *y, gr_tensor *dy, int i);
     /* Optional: sets dx[i] for every i with gr_wants(y, i), in one pass that nobody differentiates. Equal to vjp. */
     bool (*backward)(gr_tensor *y, gr_tensor *dy, gr_tensor **dx);
+    /* Optional, for what is defined in pieces: which piece each element of y is from, as a tensor of any shape that is
+     * constant in pieces itself. The gradient check keeps its steps in one piece by it, and names who switches. A y that
+     * is no float needs none: it is its own. */
+    gr_tensor *(*branch)(const gr_call *k, gr_tensor *y);
     void (*describe)(const void *attr, char *out, size_t size); /* attributes in words: "dims 0, keepdim" */
     double (*reference)(const double *x);            /* element-wise ops: y of one element of each input, in double */
     bool (*reference_tensor)(const gr_call *k, double *const *x, double *y); /* others: y from contiguous inputs */

@@ -1,28 +1,20 @@
 /* Element-wise functions whose value is a polynomial or two: whole vectors by hand, where the machine has instructions that the
- * compiler does not find in a loop of numbers. They stand in the rows of the table of elementwise.c. Dense operands; others go
- * element by element to the loops there. Knows no shape.
+ * compiler does not find in a loop of numbers. Knows no shape.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
 #include "kernels/vmath.h"
 
-/* Two vectors at a time, since one does not fill the machine; then one, or a part of one, from and to wherever the elements are. */
+/* Two vectors at a time, since one does not fill the machine. */
 #define FUNCTION(S, T, V, name)                                                                                      \
-    static void S##_##name(int64_t n, char *const *p, const int64_t *stride)                                         \
+    static void S##_##name(int64_t n, char *const *p)                                                                \
     {                                                                                                                \
-        T *y = (T *)(void *)p[0], part[S##_W] = { 0 };                                                               \
+        T *y = (T *)(void *)p[0];                                                                                    \
         const T *x = (const T *)(const void *)p[1];                                                                  \
-        const int64_t sy = stride[0], sx = stride[1];                                                                \
-        int64_t i = 0;                                                                                               \
-        for (; sx == 1 && sy == 1 && i + 2 * S##_W <= n; i += 2 * S##_W) {                                           \
-            const S##_vec u = V##_##name(S##_load(x + i)), v = V##_##name(S##_load(x + i + S##_W));                  \
-            S##_store(y + i, u), S##_store(y + i + S##_W, v);                                                        \
+        for (; n >= 2 * S##_W; n -= 2 * S##_W, x += 2 * S##_W, y += 2 * S##_W) {                                     \
+            const S##_vec u = V##_##name(S##_load(x)), v = V##_##name(S##_load(x + S##_W));                          \
+            S##_store(y, u), S##_store(y + S##_W, v);                                                                \
         }                                                                                                            \
-        for (; i < n; i += S##_W) {                                                                                  \
-            const int some = n - i < S##_W ? (int)(n - i) : S##_W;                                                   \
-            S##_gather(some, x + i * sx, sx, part);                                                                  \
-            S##_store(part, V##_##name(S##_load(part)));                                                             \
-            S##_scatter(some, y + i * sy, sy, part);                                                                 \
-        }                                                                                                            \
+        for (; n > 0; n -= S##_W, x += S##_W, y += S##_W) S##_put(y, n, V##_##name(S##_take(x, n, S##_all(1))));     \
     }
 #define FUNCTIONS(X) X(exp) X(log) X(tanh) X(logistic) X(expm1) X(log1p) X(erf) X(gelu) X(silu) X(softplus)
 #define ROW(name) FUNCTION(f32, float, vv32, name) FUNCTION(f64, double, vv64, name)

@@ -42,15 +42,6 @@ INLINE void N(S, put)(T *p, int64_t n, vec v)
     else N(S, store_first)(p, n, v);
 }
 
-static APART __attribute__((unused)) void N(S, gather)(int64_t n, const T *x, int64_t stride, T *y)
-{
-    for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
-}
-static APART __attribute__((unused)) void N(S, scatter)(int64_t n, T *x, int64_t stride, const T *y)
-{
-    for (int64_t i = 0; i < n; i++) x[i * stride] = y[i];
-}
-
 /* a > b ? a : b and a < b ? a : b: b where one is a NaN */
 INLINE vec N(S, larger_of)(vec a, vec b)
 {
@@ -70,7 +61,7 @@ INLINE vec N(S, smaller_of)(vec a, vec b)
 }
 
 /* of the lanes: their sum in double, the largest that is no NaN */
-INLINE double N(S, total)(vec v)
+INLINE double N(S, lanes_total)(vec v)
 {
 #ifdef __AVX2__
     return N(TOTAL, S)(v);
@@ -80,7 +71,7 @@ INLINE double N(S, total)(vec v)
     return sum;
 #endif
 }
-INLINE T N(S, largest)(vec v)
+INLINE T N(S, lanes_largest)(vec v)
 {
 #ifdef __AVX2__
     return N(LARGEST, S)(v);

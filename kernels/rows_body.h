@@ -28,7 +28,7 @@
             }                                                                                                        \
             UNROLL for (int half = PANEL / 2; half > 0; half /= 2)                                                   \
                 UNROLL for (int k = 0; k < half; k++) part[k] += part[k + half];                                     \
-            total += N(S, total)(part[0]);                                                                           \
+            total += N(S, lanes_total)(part[0]);                                                                           \
         }                                                                                                            \
         return total;                                                                                                \
     }
@@ -53,7 +53,7 @@ INLINE T N(S, row_max)(int64_t n, const T *x)
     }
     UNROLL for (int half = PANEL / 2; half > 0; half /= 2)
         UNROLL for (int k = 0; k < half; k++) part[k] = N(S, larger_of)(part[k + half], part[k]);
-    return N(S, largest)(part[0]);
+    return N(S, lanes_largest)(part[0]);
 }
 /* the sum of exp(x - m), which are kept in y unless it is NULL; what is no normal number beside the largest, 1, is 0 */
 INLINE double N(S, exp_sum)(int64_t n, const T *x, T m, T *y)
@@ -72,7 +72,7 @@ INLINE double N(S, exp_sum)(int64_t n, const T *x, T m, T *y)
             if (y) put(y + j, n - j, e);
             part += e;
         }
-        total += N(S, total)(part + other);
+        total += N(S, lanes_total)(part + other);
     }
     return total;
 }
@@ -188,7 +188,7 @@ INLINE void N(S, norm_back_row)(int64_t n, const T *x, const T *w, const T *g, T
             const vec f = e * take(w + j, n - j, all(0));
             a += f, b += f * h;
         }
-        plain += N(S, total)(a), along += N(S, total)(b);
+        plain += N(S, lanes_total)(a), along += N(S, lanes_total)(b);
     }
     const T p = (T)(plain / (double)n), q = (T)(along / (double)n);
     for (int64_t j = 0; dx && j < n; j += W) {

@@ -205,15 +205,11 @@ const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "d
 static bool mean_forward(const gr_call *k, gr_tensor *y)
 {
     accumulate(k, y, GR_REDUCE_sum, 0);
-    union {
-        float f32;
-        double f64;
-    } n;
-    if (y->dtype == GR_F32) n.f32 = (float)reduced_count(k);
-    else n.f64 = (double)reduced_count(k);
-    static const int64_t none[GR_MAX_RANK] = { 0 };
-    gr_run_arg args[3] = { gr__run_arg(y), gr__run_arg(y), { (char *)&n, none, (int64_t)gr__type_size((gr_type)y->dtype) } };
-    gr__run_kernel_args(GR_EW_div, (gr_type)y->dtype, y->ndim, y->dims, 3, args);
+    const double n = (double)reduced_count(k);
+    for (int64_t i = 0; i < y->numel; i++) {
+        if (y->dtype == GR_F32) ((float *)(void *)y->data)[i] /= (float)n;
+        else ((double *)(void *)y->data)[i] /= n;
+    }
     return true;
 }
 static int64_t addends(const gr_tensor *y)
@@ -311,6 +307,10 @@ static gr_tensor *extremum_vjp(gr_tensor *y, gr_tensor *dy, int i)
     gr_tensor *count = mask ? gr__unreduce(gr_sum_with(chosen, o), x, mask) : chosen;
     return gr_amul(gr__unreduce(dy, x, mask), (gr_div)(chosen, count));
 }
+static gr_tensor *extremum_branch(const gr_call *k, gr_tensor *y)
+{
+    return gr_same(k->in[0], gr__unreduce(y, k->in[0], ((const reduce_attr *)k->attr)->mask));
+}
 static bool max_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, -INFINITY), each(k, x, y, f_max), true; }
 static bool min_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, INFINITY), each(k, x, y, f_min), true; }
 gr_tensor *gr_max_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_max, x, o, GR_EW_add); }
@@ -319,10 +319,10 @@ SAMPLES(max, "-2..2", "[2, 0]", REFUSED(max))
 SAMPLES(min, "-2..2", "[2, 0]", REFUSED(min))
 const gr_op gr_op_max = { .name = "max", .formula = "y = max(x)", .gradient = "dx = dy shared evenly by the largest", .arity = 1,
                           .attr_size = sizeof(reduce_attr), .shape = nonempty_shape, .forward = max_forward, .vjp = extremum_vjp,
-                          .describe = describe, .reference_tensor = max_reference, .samples = max_samples, .bad = max_bad };
+                          .branch = extremum_branch, .describe = describe, .reference_tensor = max_reference, .samples = max_samples, .bad = max_bad };
 const gr_op gr_op_min = { .name = "min", .formula = "y = min(x)", .gradient = "dx = dy shared evenly by the smallest", .arity = 1,
                           .attr_size = sizeof(reduce_attr), .shape = nonempty_shape, .forward = min_forward, .vjp = extremum_vjp,
-                          .describe = describe, .reference_tensor = min_reference, .samples = min_samples, .bad = min_bad };
+                          .branch = extremum_branch, .describe = describe, .reference_tensor = min_reference, .samples = min_samples, .bad = min_bad };
 
 /* ---- argmax, argmin --------------------------------------------------------------------------------------------------------------*/
 static bool arg_shape(gr_call *k)

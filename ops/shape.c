@@ -93,7 +93,7 @@ static bool broadcast_reference(const gr_call *k, double *const *x, double *y)
 
 gr_tensor *gr_broadcast_to(gr_tensor *x, gr_dims shape)
 {
-    if (!gr__ready(x)) return NULL;
+    if (!gr__usable(x)) return NULL;
     bool same = x->ndim == shape.n;
     for (int d = 0; same && d < shape.n; d++) same = x->dims[d] == shape.v[d];
     return same ? x : apply_dims(&gr_op_broadcast_to, x, shape);
@@ -356,8 +356,7 @@ const gr_op gr_op_permute = { .name = "permute", .formula = "y[i, j] = x[j, i]",
 static bool contiguous_shape(gr_call *k) { return take_shape(k, gr__dims_of_tensor(k->in[0])), true; }
 static bool contiguous_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_tensor *t[] = { y, k->in[0] };
-    gr__run_kernel(GR_EW_copy, k->dtype, 2, t);
+    gr__copy_args(y->ndim, y->dims, k->dtype, gr__run_arg(y), gr__run_arg(k->in[0]));
     return true;
 }
 static gr_tensor *contiguous_vjp(gr_tensor *y, gr_tensor *dy, int i) { return (void)y, (void)i, dy; }

@@ -124,6 +124,22 @@ TEST(every_element_of_a_padded_and_strided_convolution_is_that_of_pytorch)
     gr_ctx_free(c);
 }
 
+/* An element beyond the reach of a tap is no factor of its sum: the rows of dy lie in memory with gaps that it falls into. */
+TEST(infinities_reach_the_taps_alone_that_meet_them)
+{
+    gr_ctx *c = gr_ctx_new(NULL);
+    const float inf = INFINITY;
+    gr_tensor *x = gr_from(c, GR_SHAPE(1, 1, 3, 3), (float[]){ 1, 1, inf, 1, 1, 1, inf, 1, 1 }), *w = gr_requires_grad(gr_ones(c, GR_SHAPE(1, 1, 2, 2)));
+    gr_backward(gr_conv2d(x, w, .stride = { 1, 1 }), .grad = gr_ones(c, GR_SHAPE(1, 1, 2, 2)));
+    check_all(__LINE__, gr_grad(w), LIST(4, INFINITY, INFINITY, 4));
+    gr_zero_grad(w);
+    gr_backward(gr_conv2d(gr_from(c, GR_SHAPE(1, 2, 2, 3), (float[]){ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, inf }), gr_reshape(gr_cat((gr_tensor *[]){ w, w }, 2, 1), GR_SHAPE(1, 2, 2, 2)),
+                          .stride = { 2, 2 }), .grad = gr_ones(c, GR_SHAPE(1, 1, 1, 1)));
+    check_all(__LINE__, gr_grad(w), LIST(2, 2, 2, 2)); /* column 2 is under no tap */
+    CHECK(!gr_failed(c));
+    gr_ctx_free(c);
+}
+
 /* ---- pooling -----------------------------------------------------------------------------------------------------*/
 /* y, after a sweep from sum(k y_k), k = 1, 2, ... */
 static gr_tensor *swept(gr_tensor *x, gr_tensor *y)
@@ -221,18 +237,20 @@ static void compare(const gr_kernel_table *t, const gr_conv2d_size *s, int type,
     for (int64_t i = 0; i < ny; i++) put(y, type, i, (double)(i % 5 - 2));
     double *want[3] = { calloc((size_t)ny + 1, 8), calloc((size_t)nx + 1, 8), calloc((size_t)nw + 1, 8) };
     const int64_t count[3] = { ny, nx, nw };
-    void *scratch = aligned_alloc(64, (t->conv2d_scratch(s, type) + 63) / 64 * 64);
+    const gr_conv2d_bytes bytes = t->conv2d_bytes(s, type);
+    const int64_t half = s->n / 2; /* images may be taken in parts */
+    void *scratch = aligned_alloc(64, bytes.scratch), *packed = aligned_alloc(64, bytes.packed + 64);
     naive(s, type, x, w, want[0], want[1], want[2]);
     for (int f = 0; f < 3; f++) {
-        if (f == 0) t->conv2d[type](s, x, w, out, scratch);
-        if (f == 1) t->conv2d_input[type](s, y, w, out, scratch);
-        if (f == 2) t->conv2d_weight[type](s, x, y, out, scratch);
+        if (f == 0) t->conv2d_pack[type](s, w, packed), t->conv2d[type](s, 0, half, x, packed, out, scratch), t->conv2d[type](s, half, s->n, x, packed, out, scratch);
+        if (f == 1) t->conv2d_input_pack[type](s, w, packed), t->conv2d_input[type](s, 0, half, y, packed, out, scratch), t->conv2d_input[type](s, half, s->n, y, packed, out, scratch);
+        if (f == 2) t->conv2d_weight[type](s, 0, s->n, x, y, out, scratch);
         int64_t i = 0;
         while (i < count[f] && get(out, type, i) == want[f][i]) i++;
         if (i < count[f]) test_errors++, printf("# %s: case %d, type %d, function %d: [%d] is %g, not %g\n", t->isa, number, type, f, (int)i, get(out, type, i), want[f][i]);
         free(want[f]);
     }
-    free(x), free(w), free(y), free(out), free(scratch);
+    free(x), free(w), free(y), free(out), free(scratch), free(packed);
 }
 
 TEST(every_instruction_set_convolves_exactly_like_the_definition)

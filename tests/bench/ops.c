@@ -39,7 +39,7 @@ static void kernel_call(bench_run *r)
 {
     const op *o = r->k->detail;
     char *p[] = { gr_data(r->out), gr_data(r->x), gr_data(r->y) };
-    gr__kernels()->ew[o->kernel][GR_K_F32](r->n, p, (int64_t[]){ 1, 1, 1 });
+    gr__kernels()->ew[o->kernel][GR_K_F32](r->n, p);
 }
 
 static void reduce_kernel(bench_run *r)
