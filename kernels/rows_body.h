@@ -111,8 +111,9 @@ static void N(S, logsumexp)(int64_t rows, int64_t n, const void *x_, void *y_)
             y[i] = most[i] + (T)log_sum[i];
             if (most[i] - most[i] == 0) continue;
             y[i] = most[i]; /* a row of -inf alone, or with +inf, is its maximum, unless there is a NaN */
-            for (int64_t j = 0; j < n; j++)
-                if (x[i * n + j] != x[i * n + j]) y[i] = (T)NAN;
+            int lost = 0;
+            for (int64_t j = 0; j < n; j++) lost |= x[i * n + j] != x[i * n + j];
+            if (lost) y[i] = (T)NAN;
         }
     }
 }
@@ -131,10 +132,9 @@ static void N(S, log_softmax)(int64_t rows, int64_t n, const void *x_, void *y_)
 /* dx where the row has no finite derivative: a zero cotangent absorbs, any other leaves NaN everywhere */
 static void N(S, lost_row)(int64_t n, const T *g, T *dx)
 {
-    T v = 0;
-    for (int64_t j = 0; j < n; j++)
-        if (g[j] != 0) v = (T)NAN;
-    for (int64_t j = 0; j < n; j++) dx[j] = v;
+    int any = 0; /* gcc 12 loses lanes of a float that is chosen in a loop */
+    for (int64_t j = 0; j < n; j++) any |= g[j] != 0;
+    for (int64_t j = 0; j < n; j++) dx[j] = any ? (T)NAN : 0;
 }
 static void N(S, softmax_dx)(int64_t rows, int64_t n, const void *y_, const void *dy_, void *dx_)
 {
@@ -210,8 +210,7 @@ static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const voi
                 N(S, norm_back_row)(n, x, w, g, mean[i], r[i], dx, dw, db);
             } else { /* a row with NaN or infinity */
                 for (int64_t j = 0; db && j < n; j++) db[j] += g[j];
-                for (int64_t j = 0; dw && j < n; j++)
-                    if (g[j] != 0) dw[j] = (T)NAN;
+                for (int64_t j = 0; dw && j < n; j++) dw[j] = g[j] != 0 ? (T)NAN : dw[j];
                 if (dx) N(S, lost_row)(n, g, dx);
             }
             if (dx) dx += n;
