@@ -91,8 +91,12 @@ bool gr__released_error(const gr_tensor *t)
 {
     char text[256];
     gr__format_tensor_ref(text, sizeof text, t);
-    gr_fail(t->ctx, GR_EGRAPH, "%s has no values any more: it was a gradient that gr_zero_grad or an optimiser step cleared. "
-            "Fix: call gr_grad again after the next sweep, or copy it before", text);
+    if (t->op)
+        gr_fail(t->ctx, GR_EGRAPH, "%s has no values any more: gr_backward with .lean gave the memory of %s's result back. "
+                "Fix: read it before the sweep, call gr_retain_grad on it, or leave .lean out", text, t->op->name);
+    else
+        gr_fail(t->ctx, GR_EGRAPH, "%s has no values any more: it was a gradient that gr_zero_grad or an optimiser step cleared. "
+                "Fix: call gr_grad again after the next sweep, or copy it before", text);
     return false;
 }
 

@@ -8,6 +8,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#if defined(__GNUC__)
+#define GR_COLD __attribute__((cold, noinline)) /* what only a call that fails runs: its frame is not everybody's */
+#else
+#define GR_COLD
+#endif
+
 /* Reference-counted memory for the elements of one tensor and its views. The data follow this header. */
 typedef struct gr_block gr_block;
 struct gr_block {
@@ -174,6 +180,13 @@ struct gr_ctx {
 
     gr_pool pool;
 };
+
+/* gr_wants(y, i) for a recorded y and one of its inputs */
+static inline bool gr__wants(const gr_tensor *y, int i)
+{
+    const gr_tensor *x = y->in[i];
+    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->needed || x->ctx->needed[x->order]);
+}
 
 /* memory.c */
 void *gr__raw_alloc(gr_ctx *c, size_t bytes); /* 64-byte aligned; on failure the error is set */

@@ -91,6 +91,12 @@ typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
                                    void *db);
 
+/* Attention scores, rows of n < 2^31, of which row r takes the first seen + r step into account (all, if there are not so many).
+ * attention: x = softmax(scale x), the others 0, in place. attention_dx: from p, what that gave, and its gradient d, that of x in
+ * place of d. */
+typedef void gr_attention_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, void *x);
+typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, const void *p, void *d);
+
 /* One step of an LSTM for rows of n units. A row of gates is what goes into i, f, g, o: n of each; a row of y is h, c, i, f, g, o;
  * rows of c, the state before the step, are cs apart.
  * lstm: y from the gates a + b, c = f c + i g, h = o tanh c. lstm_back: from dy and dh, which adds to that of h, and dc, which adds
@@ -126,6 +132,12 @@ typedef struct gr_pool2d_size {
 typedef void gr_pool2d_fn(const gr_pool2d_size *s, const void *x, int64_t *index);
 typedef void gr_planes_fn(int64_t planes, int64_t n, int64_t plane, const int64_t *index, const void *x, void *y);
 
+/* max_tiles: y = max of windows that tile the plane: stride as the kernel, no padding, w = ow kw, kh w <= GR_TILES_MOST.
+ * max_tiles_dx: dx = dy at the first of the largest, else 0. */
+#define GR_TILES_MOST 4096
+typedef void gr_max_tiles_fn(const gr_pool2d_size *s, const void *x, void *y);
+typedef void gr_max_tiles_dx_fn(const gr_pool2d_size *s, const void *x, const void *y, const void *dy, void *dx);
+
 /* Updates of n parameters w by their gradient g.
  * sgd: d = g + decay w; v = momentum v + undamped d (the first time d); w -= lr v, with nesterov lr (d + momentum v).
  *      v NULL: w -= lr d.
@@ -152,6 +164,8 @@ typedef struct gr_kernel_table {
     gr_row_dx_fn *softmax_dx[GR_K_TYPES];
     gr_layer_norm_fn *layer_norm[GR_K_TYPES];
     gr_layer_norm_back_fn *layer_norm_back[GR_K_TYPES];
+    gr_attention_fn *attention[GR_K_TYPES];
+    gr_attention_dx_fn *attention_dx[GR_K_TYPES];
     gr_lstm_fn *lstm[GR_K_TYPES];
     gr_lstm_back_fn *lstm_back[GR_K_TYPES];
     gr_sgd_fn *sgd[GR_K_TYPES];
@@ -162,6 +176,8 @@ typedef struct gr_kernel_table {
     gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
     gr_conv2d_bytes (*conv2d_bytes)(const gr_conv2d_size *s, int type); /* enough for each of the three */
     gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];
+    gr_max_tiles_fn *max_tiles[GR_K_TYPES];
+    gr_max_tiles_dx_fn *max_tiles_dx[GR_K_TYPES];
     gr_planes_fn *read_planes[GR_K_TYPES], *add_planes[GR_K_TYPES];
 } gr_kernel_table;
 

@@ -206,7 +206,7 @@ static const gr_bad_call steps_bad[] = {
       "lstm_steps([2, 2, 8], [2, 8], i64 [2, 2], [2, 2]): f64 with i64 is not implemented. Fix: convert with gr_astype" },
     { NULL, NULL, GR_OK, NULL } };
 const gr_op gr_op_lstm_steps = { .name = "lstm_steps",
-                                 .formula = "y = (h, c, i, f, g, o): gates s(x + h' @ w), c = f * c' + i * g, h = o * tanh(c)",
+                                 .formula = "y = (h, c, i, f, g, o): gates s(x + h' @ w), c = f c' + i g, h = o tanh(c)",
                                  .gradient = "dx = da, what reaches x + h' @ w; dw = sum of h'^T @ da; dh = da[0] @ w^T; dc = dc[0] * f[0]",
                                  .arity = 4, .shape = steps_shape, .forward = steps_forward, .vjp = steps_vjp, .backward = steps_backward,
                                  .reference_tensor = steps_reference, .samples = steps_samples, .bad = steps_bad };

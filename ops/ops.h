@@ -265,6 +265,19 @@ GR_API gr_tensor *gr_avg_pool2d_with(gr_tensor *x, gr_pool2d_opts o);
 #define gr_argmax_pool2d(...) GR_OPT1(gr_argmax_pool2d_with, gr_pool2d_opts, __VA_ARGS__)
 #define gr_avg_pool2d(...) GR_OPT1(gr_avg_pool2d_with, gr_pool2d_opts, __VA_ARGS__)
 
+/* y = p v, p = softmax(scale q k^T): the rows of v, weighted by how well q fits the rows of k.
+ * q: [.., t, d]   k: [.., s, d]   v: [.., s, e]   y: [.., t, e]; leading dimensions are equal, any strides will do
+ * dv = p^T dy;  dq = ds k, dk = ds^T q with ds = scale p (dp - sum(dp p)), dp = dy v^T.  p is never stored as a whole.
+ * Fails with GR_ESHAPE. Source: Vaswani et al. 2017; in blocks of rows as in Dao et al., arXiv 2205.14135 */
+typedef struct gr_attention_opts {
+    gr_tensor *mask; /* bool, broadcasts to [.., t, s]: true where row i of q sees row j of k; a row that sees none gives 0 */
+    bool causal;     /* row i sees rows 0 .. i */
+    double scale;    /* default 1 / sqrt(d) */
+    unsigned char end_;
+} gr_attention_opts;
+GR_API gr_tensor *gr_scaled_dot_product_attention_with(gr_tensor *q, gr_tensor *k, gr_tensor *v, gr_attention_opts o);
+#define gr_scaled_dot_product_attention(...) GR_OPT3(gr_scaled_dot_product_attention_with, gr_attention_opts, __VA_ARGS__)
+
 /* ---- recurrences -----------------------------------------------------------------------------------------------------------
  * An LSTM over all steps, from x, what the inputs give to the gates:
  *   a = x_t + h_{t-1} w;   i, f, o = s(its first, second, fourth part), g = tanh(its third);   c_t = f c_{t-1} + i g;   h_t = o tanh c_t
@@ -291,7 +304,7 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax) X(layer_norm)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
     X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(conv2d) X(conv2d_input) X(conv2d_weight)        \
-    X(argmax_pool2d) X(max_pool2d) X(max_unpool2d) X(lstm_steps) X(cross_entropy)
+    X(argmax_pool2d) X(max_pool2d) X(max_unpool2d) X(attention) X(lstm_steps) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;
 GR_OPS(GR_OP_DECLARE)
 

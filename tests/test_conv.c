@@ -124,6 +124,22 @@ TEST(every_element_of_a_padded_and_strided_convolution_is_that_of_pytorch)
     gr_ctx_free(c);
 }
 
+/* An element beyond the reach of a tap is no factor of its sum: the rows of dy lie in memory with gaps that it falls into. */
+TEST(infinities_reach_the_taps_alone_that_meet_them)
+{
+    gr_ctx *c = gr_ctx_new(NULL);
+    const float inf = INFINITY;
+    gr_tensor *x = gr_from(c, GR_SHAPE(1, 1, 3, 3), (float[]){ 1, 1, inf, 1, 1, 1, inf, 1, 1 }), *w = gr_requires_grad(gr_ones(c, GR_SHAPE(1, 1, 2, 2)));
+    gr_backward(gr_conv2d(x, w, .stride = { 1, 1 }), .grad = gr_ones(c, GR_SHAPE(1, 1, 2, 2)));
+    check_all(__LINE__, gr_grad(w), LIST(4, INFINITY, INFINITY, 4));
+    gr_zero_grad(w);
+    gr_backward(gr_conv2d(gr_from(c, GR_SHAPE(1, 2, 2, 3), (float[]){ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, inf }), gr_reshape(gr_cat((gr_tensor *[]){ w, w }, 2, 1), GR_SHAPE(1, 2, 2, 2)),
+                          .stride = { 2, 2 }), .grad = gr_ones(c, GR_SHAPE(1, 1, 1, 1)));
+    check_all(__LINE__, gr_grad(w), LIST(2, 2, 2, 2)); /* column 2 is under no tap */
+    CHECK(!gr_failed(c));
+    gr_ctx_free(c);
+}
+
 /* ---- pooling -----------------------------------------------------------------------------------------------------*/
 /* y, after a sweep from sum(k y_k), k = 1, 2, ... */
 static gr_tensor *swept(gr_tensor *x, gr_tensor *y)

@@ -3,8 +3,6 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/bench/bench.h"
 
-#include <math.h>
-
 enum { WORDS = 65, STEPS = 64, WIDTH = 128, HEADS = 4, BLOCKS = 4 };
 
 /* [n, t, width] in heads: [n, heads, t, width / heads], a view */
@@ -18,10 +16,8 @@ static gr_tensor *attend(gr_module *m, gr_tensor *x)
 {
     gr_tensor *qkv = gr_forward(gr_module_child_at(m, 1), gr_forward(gr_module_child_at(m, 0), x)), *part[3];
     for (int i = 0; i < 3; i++) part[i] = heads_of(gr_slice(qkv, 2, i * WIDTH, (i + 1) * WIDTH));
-    gr_tensor *scores = gr_mul(gr_matmul(part[0], gr_transpose(part[1], -2, -1)), 1 / sqrt((double)WIDTH / HEADS));
-    gr_tensor *share = gr_softmax(gr_masked_fill(scores, gr_module_get(m, "future"), -INFINITY), -1);
-    gr_tensor *y = gr_transpose(gr_matmul(share, part[2]), 1, 2);
-    return gr_forward(gr_module_child_at(m, 2), gr_reshape(y, gr_dims_like(x)));
+    gr_tensor *y = gr_scaled_dot_product_attention(part[0], part[1], part[2], .causal = true);
+    return gr_forward(gr_module_child_at(m, 2), gr_reshape(gr_transpose(y, 1, 2), gr_dims_like(x)));
 }
 
 static gr_tensor *block_forward(gr_module *m, gr_tensor *x)
@@ -34,12 +30,10 @@ static gr_tensor *block_forward(gr_module *m, gr_tensor *x)
 static bool block_make(gr_module *m)
 {
     gr_ctx *c = gr_module_ctx(m);
-    gr_tensor *i = gr_arange(c, 0, STEPS, 1, .dtype = GR_I64);
     return gr_module_child(m, "norm", gr_layer_norm_layer(c, WIDTH)) && gr_module_child(m, "qkv", gr_linear(c, WIDTH, 3 * WIDTH)) &&
            gr_module_child(m, "out", gr_linear(c, WIDTH, WIDTH)) &&
            gr_module_child(m, "mlp", gr_sequential(c, gr_layer_norm_layer(c, WIDTH), gr_linear(c, WIDTH, 4 * WIDTH), gr_activation(c, gr_gelu),
-                                                   gr_linear(c, 4 * WIDTH, WIDTH))) &&
-           gr_module_buffer(m, "future", gr_gt(i, gr_unsqueeze(i, 1)));
+                                                   gr_linear(c, 4 * WIDTH, WIDTH)));
 }
 static const gr_layer block = { .name = "block", .formula = "y = x + attention(norm(x)) + mlp(...)", .make = block_make, .forward = block_forward };
 
