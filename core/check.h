@@ -63,6 +63,7 @@ typedef struct gr_check {
     double *spread;      /* [m, elements] how far rounding may move a gradient; NULL: not known */
     uint64_t shake;      /* for gr_branches of the values */
     double *natural;     /* [m] the same for the terms that may have cancelled in it */
+    bool *used;          /* of each target: a gradient reaches it */
     bool *kink;          /* of each element: order 1 found one */
     gr_path bend;        /* the first element where the function is not smooth; bend.place is NULL while there is none */
     int64_t bend_element;
@@ -108,6 +109,7 @@ bool gr__branches_name(gr_check *k, double step); /* a note that names the opera
 
 /* contract.c: what every function must keep to, whatever its values. False: broken, and the report says how. */
 bool gr__check_contract(gr_check *k);
+void gr__check_unused(gr_check *k); /* notes the inputs that no gradient reaches, where differences agree with that */
 
 /* diagnosis.c: a, d [outputs, elements]: what kind of mistake explains that they differ? */
 void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const double *d);

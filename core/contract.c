@@ -27,6 +27,13 @@ static uint64_t checksum(const gr_tensor *x)
     return h[0];
 }
 
+static uint64_t all_inputs(const gr_check *k)
+{
+    uint64_t h = 0;
+    for (int i = 0; i < k->n; i++) h = h * 31 + checksum(k->x[i]);
+    return h;
+}
+
 const char *gr__contract_name(const gr_check *k, int i, char out[64])
 {
     if (k->x[i] && k->x[i]->name) snprintf(out, 64, "input %d \"%.40s\"", i, k->x[i]->name);
@@ -183,10 +190,11 @@ static bool linear(contract *t, gr_tensor *y, bool *ok)
             gr__check_say(k, GR_CHECK_FAIL, "a zero cotangent gives the gradient %.6g: it is not multiplied by dy", g[e]);
             return !(*ok = false);
         }
-    uint64_t before = checksum(v), value = checksum(y);
+    uint64_t before = checksum(v), value = checksum(y), inputs = all_inputs(k);
     if (!gr__contract_sweep(t, y, v, false, g, NULL) || !gr__contract_sweep(t, y, v, false, h, NULL)) return false;
-    if (checksum(v) != before || checksum(y) != value) {
-        gr__check_say(k, GR_CHECK_FAIL, "the backward sweep writes to %s, which others still read. Write to a copy", checksum(v) != before ? "dy" : "y");
+    if (checksum(v) != before || checksum(y) != value || all_inputs(k) != inputs) {
+        gr__check_say(k, GR_CHECK_FAIL, "the backward sweep writes to %s, which others still read. Write to a copy",
+                      checksum(v) != before ? "dy" : checksum(y) != value ? "y" : "an input");
         return !(*ok = false);
     }
     if (!same_bits(g, h, t->n)) {
@@ -309,14 +317,19 @@ static bool also_in_f32(contract *t, const double *want)
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------*/
-static void notes(contract *t, const bool *used)
+static void note_captured(contract *t)
 {
     char text[256];
-    for (int i = 0; i < t->k->num_targets; i++)
-        if (!used[i]) gr__check_note(t->k, "the result does not depend on %s", gr__contract_name(t->k, t->k->number[i], text));
     if (!t->captured) return;
     gr__format_tensor_ref(text, sizeof text, t->captured);
     gr__check_note(t->k, "the function uses %.100s, which needs a gradient and is no input: it is not checked", text);
+}
+
+void gr__check_unused(gr_check *k)
+{
+    char text[64];
+    for (int i = 0; i < k->num_targets; i++)
+        if (!k->used[i]) gr__check_note(k, "the result does not depend on %s", gr__contract_name(k, k->number[i], text));
 }
 
 /* A gradient of the wrong shape or dtype is a finding, not a failure to run. */
@@ -333,19 +346,17 @@ bool gr__check_contract(gr_check *k)
     GR_SCOPE(k->c);
     contract t = { .k = k, .n = k->first[k->num_targets] };
     bool ok = true;
-    bool *used = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->num_targets + 1);
     double *g = gr__check_doubles(k->c, t.n);
-    if (!used || !g || !deterministic(&t, &ok)) return false;
+    if (!g || !deterministic(&t, &ok)) return false;
     if (!ok) return k->report->verdict > GR_CHECK_KINK;
-    memset(used, 0, (size_t)k->num_targets + 1);
     gr_tensor *y = gr__contract_call(&t, false);
     if (!y) return false;
     t.close = y->dtype == GR_F32 ? CLOSE_F32 : CLOSE;
     if (gr_needs_grad(y) && k->num_targets) {
-        bool ran = gr__contract_sweep(&t, y, gr__check_weights(y, 1), false, g, used) && linear(&t, y, &ok) && (!ok || transposed(&t, y, &ok)) &&
-                   (!ok || gr__contract_layouts(&t, y, g, &ok)) && (!ok || also_in_f32(&t, g));
+        bool ran = gr__contract_sweep(&t, y, gr__check_weights(y, 1), false, g, k->used) && linear(&t, y, &ok) && (!ok || gr__contract_layouts(&t, y, g, &ok)) &&
+                   (!ok || transposed(&t, y, &ok)) && (!ok || also_in_f32(&t, g));
         if (!ran) return refused(k);
     }
-    notes(&t, used);
+    note_captured(&t);
     return true;
 }

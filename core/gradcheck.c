@@ -145,6 +145,26 @@ static bool explain(gr_check *k)
     return ok;
 }
 
+/* After all these calls, are the values at x still those of the first one? */
+static bool stateless(gr_check *k)
+{
+    double *again = gr__check_doubles(k->c, k->m);
+    if (!again || !gr__check_values(k, again, false)) return false;
+    for (int64_t i = 0; i < k->m; i++)
+        if (!(again[i] == k->base[i] || (isnan(again[i]) && isnan(k->base[i]))))
+            gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function gives another result after %lld calls, with the same inputs: it keeps something from call to call",
+                          (long long)k->report->evaluations);
+    return true;
+}
+
+static bool measure(gr_check *k, double *a)
+{
+    if (!gr__noise_measure(k, k->fast ? NULL : a)) return false;
+    if (k->fast ? !gr__check_fast(k) : !compare(k, a) || !explain(k)) return false;
+    if (!stateless(k)) return false;
+    return k->order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k);
+}
+
 static bool run(gr_check *k, int order)
 {
     GR_SCOPE(k->c);
@@ -169,8 +189,7 @@ static bool run(gr_check *k, int order)
     k->spread = k->fast ? NULL : gr__check_doubles(k->c, k->m * n);
     if (!k->base || !k->noise || !k->natural || !a || (!k->fast && !k->spread) || !gr__check_values(k, k->base, true)) return false;
     find_largest(k);
-    if (k->fast) return gr__noise_measure(k, NULL) && gr__check_fast(k) && (order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k));
-    return gr__noise_measure(k, a) && compare(k, a) && explain(k) && (order == 1 || k->report->verdict > GR_CHECK_KINK || gr__check_symmetric(k));
+    return measure(k, a);
 }
 
 /* ---- entry -----------------------------------------------------------------------------------------------------*/
@@ -196,7 +215,9 @@ static bool prepare(gr_check *k, gr_tensor *const *x)
     }
     k->kink = gr__arena_alloc(s, (size_t)k->first[k->num_targets] + 1);
     if (k->kink) memset(k->kink, 0, (size_t)k->first[k->num_targets] + 1);
-    return k->kink && k->c->code == GR_OK;
+    k->used = gr__arena_alloc(s, (size_t)k->num_targets + 1);
+    if (k->used) memset(k->used, 0, (size_t)k->num_targets + 1);
+    return k->kink && k->used && k->c->code == GR_OK;
 }
 
 static bool finish(gr_check *k, bool ran)
@@ -205,6 +226,7 @@ static bool finish(gr_check *k, bool ran)
     if (!ran && r->verdict < GR_CHECK_FAIL) r->verdict = GR_CHECK_ERROR;
     if (!ran && k->c->code != GR_OK) gr__check_say(k, GR_CHECK_ERROR, "%.400s", k->c->message);
     r->passed = r->verdict <= GR_CHECK_KINK;
+    if (r->passed) gr__check_unused(k);
     for (int i = 0; i < r->num_worst; i++) {
         gr_gradcheck_element *e = &r->worst[i];
         gr__check_place(k->x[e->input], "x", e->input, e->element, e->name, sizeof e->name);

@@ -17,8 +17,8 @@ const char *gr_verdict_name(gr_verdict v)
 void gr__check_say(gr_check *k, gr_verdict v, const char *fmt, ...)
 {
     gr_gradcheck_report *r = k->report;
+    if (*r->diagnosis && v <= r->verdict) return;
     if (v > r->verdict) r->verdict = v;
-    if (*r->diagnosis) return;
     va_list args;
     va_start(args, fmt);
     vsnprintf(r->diagnosis, sizeof r->diagnosis, fmt, args);

@@ -1,5 +1,6 @@
 /* The memory of x and dy must make no difference: neither steps between elements, nor one element in many places, nor inputs
- * that share memory, nor one tensor in two places (whose gradients then add up), nor a later call with other inputs.
+ * that share memory, nor one tensor in two places (whose gradients then add up). Nor must it make one which other inputs need
+ * gradients, or that the function is called again before the sweep.
  *
  * Each variant is a run of the function against another with the same numbers, dense and apart.
  * Knows no operation.
@@ -9,7 +10,8 @@
 #include <math.h>
 #include <string.h>
 
-#define PAIRS 3 /* of inputs that are made one, at most */
+#define PAIRS 3      /* of inputs that are made one, at most */
+#define MOST_ALONE 8 /* inputs that are looked at alone */
 
 /* ---- other memory ----------------------------------------------------------------------------------------------*/
 /* A leaf of the shape of x in the memory of room. */
@@ -223,6 +225,48 @@ static bool all_pairs(contract *t, bool *ok)
     return true;
 }
 
+/* ---- one input at a time ----------------------------------------------------------------------------------------*/
+static bool alone(contract *t, int i, const double *want, bool *ok)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    size_t bytes = 2 * (size_t)k->n * sizeof *k->x;
+    gr_tensor **keep = gr__arena_alloc(gr__scope_now(k->c), bytes), *x = k->target[i], *d = NULL, *y = NULL;
+    double *seen = gr__check_doubles(k->c, x->numel), largest = 0;
+    char name[64], place[64];
+    if (!keep || !seen) return false;
+    memcpy(keep, k->x, bytes);
+    bool made = true;
+    for (int j = 0; j < k->num_targets && made; j++) {
+        gr_tensor *constant = j == i ? x : copied(k->target[j]);
+        made = constant != NULL;
+        if (made) put(k, j, constant);
+    }
+    if (made) y = gr__contract_call(t, false);
+    memcpy(k->x, keep, bytes);
+    if (made && !y && refused(t, "are constants but for one")) return !(*ok = false);
+    if (!y || (gr_needs_grad(y) && !gr_grads(y, &x, 1, &d, .grad = gr__check_weights(y, 1), .allow_unused = true))) return false;
+    memset(seen, 0, (size_t)x->numel * sizeof *seen);
+    if (d && !gr_read(d, seen)) return false;
+    want += k->first[i];
+    for (int64_t e = 0; e < x->numel; e++) largest = isfinite(want[e]) ? fmax(largest, fabs(want[e])) : largest;
+    for (int64_t e = 0; e < x->numel; e++) {
+        if (!isfinite(want[e]) || fabs(want[e] - seen[e]) <= t->close * largest + TINY) continue;
+        gr__check_place(x, "x", k->number[i], e, place, sizeof place);
+        gr__check_say(k, GR_CHECK_FAIL, "the gradient by %s is another one where no other input needs one: at %s %.9g and %.9g. In record.backward, look at gr_wants for each",
+                      gr__contract_name(k, k->number[i], name), place, want[e], seen[e]);
+        return !(*ok = false);
+    }
+    return true;
+}
+
+static bool each_alone(contract *t, const double *want, bool *ok)
+{
+    for (int i = 0; i < t->k->num_targets && t->k->num_targets > 1 && i < MOST_ALONE && *ok; i++)
+        if (!alone(t, i, want, ok)) return false;
+    return true;
+}
+
 /* ---- a later call ----------------------------------------------------------------------------------------------*/
 static gr_tensor *moved(gr_tensor *x)
 {
@@ -251,5 +295,5 @@ static bool later_call(contract *t, gr_tensor *y, const double *want, bool *ok)
 bool gr__contract_layouts(contract *t, gr_tensor *y, const double *want, bool *ok)
 {
     return any_layout(t, copied, spaced, "lie in every second place", ok) && (!*ok || any_layout(t, repeated, expanded, "repeat one element, stride 0", ok)) &&
-           (!*ok || any_cotangent(t, y, want, ok)) && (!*ok || all_pairs(t, ok)) && (!*ok || later_call(t, y, want, ok));
+           (!*ok || any_cotangent(t, y, want, ok)) && (!*ok || all_pairs(t, ok)) && (!*ok || each_alone(t, want, ok)) && (!*ok || later_call(t, y, want, ok));
 }

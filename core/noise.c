@@ -19,7 +19,7 @@ static double shaken(double v, double by, uint64_t *state) /* splitmix64 */
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     by *= 0.5 + (double)(z >> 12) * 0x1p-52; /* of many sizes: what is moved to and fro must not come out even */
-    return z & 1 ? v + by : v - by;
+    return by == 0 ? v : z & 1 ? v + by : v - by; /* -0 stays -0 */
 }
 
 /* The place of the last bit of v that is not 0: v is a multiple of it. */

@@ -96,6 +96,7 @@
 #define gr_masked_softmax(...) GR_HERE(gr_masked_softmax(__VA_ARGS__), "gr_masked_softmax(" #__VA_ARGS__ ")")
 #define gr_matmul(...) GR_HERE(gr_matmul(__VA_ARGS__), "gr_matmul(" #__VA_ARGS__ ")")
 #define gr_lstm_steps(...) GR_HERE(gr_lstm_steps(__VA_ARGS__), "gr_lstm_steps(" #__VA_ARGS__ ")")
+#define gr_addmm(...) GR_HERE(gr_addmm(__VA_ARGS__), "gr_addmm(" #__VA_ARGS__ ")")
 #define gr_cross_entropy_rows(...) GR_HERE(gr_cross_entropy_rows(__VA_ARGS__), "gr_cross_entropy_rows(" #__VA_ARGS__ ")")
 
 /* ---- with options */
