@@ -127,7 +127,7 @@ static void describe(const gr_branches *b, char *out, size_t size)
     gr__put(&t, "%.32s", b->op->name);
     if (*b->label) gr__put(&t, " \"%.40s\"", b->label);
     gr__put(&t, " (operation %lld", (long long)b->wanted);
-    if (b->file) gr__put(&t, ", %.60s:%d", b->file, b->line);
+    if (b->file) gr__put(&t, ", %.60s:%d", gr__check_file(b->file), b->line);
     gr__put(&t, ")");
 }
 

@@ -117,8 +117,9 @@ void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const dou
 /* probe.c: .fast */
 bool gr__check_fast(gr_check *k);
 
-/* report.c */
+/* gradcheck_report.c */
 void gr__check_say(gr_check *k, gr_verdict v, const char *fmt, ...) GR_PRINTF(3, 4); /* the diagnosis: the first one stays */
+const char *gr__check_file(const char *path); /* its last part */
 void gr__check_note(gr_check *k, const char *fmt, ...) GR_PRINTF(2, 3);
 void gr__check_index(gr_text *t, int ndim, const int64_t *dim, int64_t element); /* [1, 2]; nothing for rank 0 */
 void gr__check_place(const gr_tensor *x, const char *fallback, int number, int64_t element, char *out, size_t size); /* w[1, 2] */

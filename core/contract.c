@@ -107,7 +107,7 @@ static bool deterministic(contract *t, bool *ok)
     gr_tensor *y[3] = { gr__contract_call(t, true) };
     if (!y[0]) return false;
     snprintf(k->report->subject, sizeof k->report->subject, "%s", y[0]->op ? y[0]->op->name : "");
-    if (t->last == y[0]) snprintf(k->report->place, sizeof k->report->place, "%.48s:%d", t->file, t->line);
+    if (t->last == y[0]) snprintf(k->report->place, sizeof k->report->place, "%.48s:%d", gr__check_file(t->file), t->line);
     double *v = gr__check_doubles(k->c, 2 * y[0]->numel), *w = v + y[0]->numel;
     if (!v || !gr_read(y[0], v) || !(*ok = unchanged(t, sums))) return v != NULL && k->c->code == GR_OK;
     if (!(y[1] = gr__contract_call(t, false)) || !(*ok = y[1]->numel == y[0]->numel) || !gr_read(y[1], w)) return k->c->code == GR_OK;

@@ -36,6 +36,12 @@ void gr__check_note(gr_check *k, const char *fmt, ...)
     va_end(args);
 }
 
+const char *gr__check_file(const char *path)
+{
+    const char *last = strrchr(path, '/');
+    return last ? last + 1 : path;
+}
+
 void gr__check_index(gr_text *t, int ndim, const int64_t *dim, int64_t element)
 {
     int64_t below = 1;
