@@ -67,6 +67,7 @@ typedef struct gr_check {
     bool *kink;          /* of each element: order 1 found one */
     gr_path bend;        /* the first element where the function is not smooth; bend.place is NULL while there is none */
     int64_t bend_element;
+    bool named;          /* a note says what bends there */
     gr_dims y_shape;
 } gr_check;
 

@@ -103,7 +103,7 @@ static bool compare(gr_check *k, const double *a)
             for (int64_t i = 0; i < k->m; i++) {
                 const gr_slope *one = &s[(first + e) * k->m + i];
                 if (isfinite(one->value)) largest = fmax(largest, fabs(one->value));
-                if (one->kind != GR_SMOOTH && k->order == 1 && !k->bend.place) k->bend = p, k->bend_element = first + e;
+                if (one->kind != GR_SMOOTH && !k->bend.place) k->bend = p, k->bend_element = first + e;
             }
         }
         for (int64_t e = first; e < first + size; e++) {
@@ -115,7 +115,9 @@ static bool compare(gr_check *k, const double *a)
         }
     }
     if (k->report->verdict == GR_CHECK_FAIL) gr__check_diagnose(k, k->m, a, d);
-    return k->order > 1 || !k->bend.place || gr__branches_name(k, gr__difference_border(k->bend.x));
+    if (!k->bend.place || k->named) return true;
+    k->named = true;
+    return gr__branches_name(k, gr__difference_border(k->bend.x));
 }
 
 static void find_largest(gr_check *k)
