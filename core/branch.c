@@ -108,8 +108,7 @@ static bool run(gr_check *k, double t, gr_branches *b)
     gr_observer ear;
     *k->bend.place = k->bend.x + t;
     const gr_observer *before = gr__branches_listen(k->c, b, &ear);
-    k->report->evaluations++;
-    k->fn(k->x, k->user);
+    gr__check_call(k, k->x);
     take_label(b);
     k->c->observer = before;
     *k->bend.place = k->bend.x;

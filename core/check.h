@@ -52,7 +52,8 @@ typedef struct gr_check {
     double rtol;
     gr_gradcheck_report *report;
     int order, via;      /* via: above order 2, the target that the derivatives before go by */
-    bool full, fast, explain;
+    bool full, fast, explain, reseed;
+    uint64_t seed, drawn; /* the random stream at the first call, and with .reseed at each */
     int64_t told;        /* the value of which the report hears every step, or -1 */
     int64_t m;           /* values */
     double *base;        /* [m] at x */
@@ -79,6 +80,7 @@ typedef struct gr_slope { /* left or right is NaN where that side was left out *
     int side;            /* 0, or the sign of the only side that was looked at */
 } gr_slope;
 
+gr_tensor *gr__check_call(gr_check *k, gr_tensor **x); /* values.c: fn(x), counted */
 /* values.c: values at where x stands now; out [m]. False: an error stands. */
 bool gr__check_values(gr_check *k, double *out, bool base); /* base: sets noise and natural too */
 gr_tensor *gr__check_weights(gr_tensor *t, uint64_t number); /* in [0.5, 1.5), of shape and dtype of t */

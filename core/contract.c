@@ -73,10 +73,9 @@ gr_tensor *gr__contract_call(contract *t, bool listen)
 {
     gr_ctx *c = t->k->c;
     const gr_observer *before = c->observer, ear = { .user = t, .made = made, .here = here };
-    t->k->report->evaluations++;
     t->depth = c->depth;
     if (listen) c->observer = &ear;
-    gr_tensor *y = t->k->fn(t->k->x, t->k->user);
+    gr_tensor *y = gr__check_call(t->k, t->k->x);
     c->observer = before;
     if (!gr__ready(y) && c->code == GR_OK) gr_fail(c, GR_EVALUE, "gr_gradcheck: the function returned NULL. Fix: return its result");
     else if (gr__ready(y) && !gr_is_float(y)) gr_fail(c, GR_EDTYPE, "gr_gradcheck: the function returned %s, which has no gradient. Fix: return a float tensor",
@@ -118,7 +117,7 @@ static bool deterministic(contract *t, bool *ok)
     int64_t at = 0;
     while (at + 1 < y[0]->numel && same_bits(v + at, w + at, 1)) at++;
     if (same_bits(v, w, y[0]->numel))
-        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function draws random numbers, so each call is another function. Call gr_seed inside it");
+        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function draws random numbers, so each call is another function. Call gr_seed inside it, or check it with .reseed");
     else
         gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function gives another result each time, with the same inputs and the same random stream: y[%lld] "
                       "was %.9g, then %.9g. It depends on something outside", (long long)at, v[at], w[at]);
@@ -299,12 +298,11 @@ static bool also_in_f32(contract *t, const double *want)
     }
     if (!any) return true;
     if (!condition(t, want, far, &piece)) return false;
-    k->report->evaluations++;
     memcpy(in, k->given, (size_t)k->n * sizeof *in);
     gr_branches heard = { 0 };
     gr_observer ear;
     const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
-    y = k->fn(in, k->user);
+    y = gr__check_call(k, in);
     k->c->observer = before;
     bool ran = y && gr_needs_grad(y) && gr_grads(y, x, k->num_targets, g, .grad = gr__check_weights(y, 1), .allow_unused = true);
     if (!ran && k->c->code != GR_OK && k->c->code != GR_ENOMEM) {

@@ -174,8 +174,7 @@ static bool run(gr_check *k, int order)
     k->order = order;
     {
         GR_SCOPE(k->c);
-        gr_tensor *y = k->fn(k->x, k->user);
-        k->report->evaluations++;
+        gr_tensor *y = gr__check_call(k, k->x);
         if (!gr__ready(y)) return false;
         outputs = order == 1 ? y->numel : n;
         k->y_shape = gr_dims_like(y);
@@ -261,7 +260,8 @@ bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_grad
     if (!c || gr_failed(c)) return false;
     GR_SCOPE(c);
     uint64_t seed = c->seed, drawn = c->drawn;
-    gr_check k = { .c = c, .given = x, .fn = fn, .user = user, .n = n, .rtol = o.rtol > 0 ? o.rtol : 1e-7, .report = report, .order = 1, .fast = o.fast, .explain = o.explain, .told = -1 };
+    gr_check k = { .c = c, .given = x, .fn = fn, .user = user, .n = n, .rtol = o.rtol > 0 ? o.rtol : 1e-7, .report = report, .order = 1, .fast = o.fast, .explain = o.explain, .told = -1,
+                   .reseed = o.reseed, .seed = seed, .drawn = drawn };
     report->verdict = GR_CHECK_PASS;
     bool ran = prepare(&k, x) && gr__check_contract(&k);
     for (int order = 1; ran && order <= (o.order > 0 ? o.order : 2); order++)
