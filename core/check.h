@@ -104,6 +104,7 @@ double gr__difference_scale(double x); /* a power of two near |x|, not below 1/8
 
 /* noise.c: raises k->noise to what is seen; fills a and k->spread unless a is NULL */
 bool gr__noise_measure(gr_check *k, double *a);
+void gr__noise_inputs(gr_check *k, const double *from, double unit, uint64_t state); /* x = from, moved by units unless state is 0 */
 void gr__noise_shake(const gr_call *k, gr_tensor *y, bool coarse, uint64_t *state); /* y as rounding might have left it */
 
 /* branch.c: hears what is decided from now on; returns who listened before */

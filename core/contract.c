@@ -234,23 +234,27 @@ static bool transposed(contract *t, gr_tensor *y, bool *ok)
 #define SAFETY_F32 16
 #define UNITS_F32 1024 /* inside one operation: sums of so many terms */
 
-/* far[element] = how far rounding to f32 moves the gradient: each result in f64 is moved by a unit in the last place of f32. */
+/* far[element] = how far rounding to f32 moves the gradient: inputs and results in f64 are moved by a unit in the last place of f32. */
 static bool condition(contract *t, const double *want, double *far, uint64_t *piece)
 {
     gr_check *k = t->k;
     GR_SCOPE(k->c);
-    double *part = gr__check_doubles(k->c, t->n);
+    double *part = gr__check_doubles(k->c, 2 * t->n), *from = part + t->n;
     if (!part) return false;
+    for (int i = 0; i < k->num_targets; i++)
+        if (!gr_read(k->target[i], from + k->first[i])) return false;
     memset(far, 0, (size_t)t->n * sizeof *far);
     for (uint64_t run = 0; run <= RUNS_F32; run++) {
         GR_SCOPE(k->c);
         gr_branches heard = { .shake = run, .coarse = true };
         gr_observer ear;
         const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
+        gr__noise_inputs(k, from, 0x1p-23, run);
         gr_tensor *y = gr__contract_call(t, false);
         if (run == 0) *piece = heard.hash;
         bool ran = y && gr_needs_grad(y) && gr__contract_sweep(t, y, gr__check_weights(y, 1), false, part, NULL);
         k->c->observer = before;
+        gr__noise_inputs(k, from, 0, 0);
         if (k->c->code == GR_EVALUE) gr_clear_error(k->c);
         if (k->c->code != GR_OK) return false;
         for (int64_t e = 0; ran && e < t->n; e++) far[e] = isfinite(part[e]) ? fmax(far[e], fabs(part[e] - want[e])) : INFINITY;
