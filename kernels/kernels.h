@@ -87,9 +87,12 @@ typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
                                    void *db);
 
-/* c[i, j] = sum_k a[i, k] b[k, j] with any strides for a and b, row stride for c; scratch as gemm_scratch says. */
-typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
-                        const int64_t bs[2], void *c, int64_t cs, void *scratch);
+/* c = a b: c[i cs + j] = sum_k a[i as[0] + k as[1]] b[k bs[0] + j bs[1]], i < m, j < n; scratch as gemm_scratch says.
+ * Does the given part of `parts` of c; the parts together have the bits of the whole, part 0 of 1. */
+typedef struct gr_gemm_size {
+    int64_t m, n, k, as[2], bs[2], cs;
+} gr_gemm_size;
+typedef void gr_gemm_fn(const gr_gemm_size *s, int64_t part, int64_t parts, const void *a, const void *b, void *c, void *scratch);
 
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
  * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1; scratch as conv2d_scratch says.
@@ -135,7 +138,7 @@ typedef struct gr_kernel_table {
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
-    size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
+    size_t (*gemm_scratch)(const gr_gemm_size *s, int type); /* bytes, 64-byte aligned; often none */
     gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
     size_t (*conv2d_scratch)(const gr_conv2d_size *s, int type); /* for each of the three; 2^63: more than there is */
     gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];

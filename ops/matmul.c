@@ -33,18 +33,19 @@ static bool multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, g
     int64_t m = y->dims[r - 2], n = y->dims[r - 1], inner = a->dims[ta ? r - 2 : r - 1], size = (int64_t)gr__type_size((gr_type)y->dtype);
     if (y->numel == 0) return true;
     const gr_kernel_table *kt = gr__kernels();
-    gr_block *scratch = gr__block_new(y->ctx, kt->gemm_scratch(m, n, inner, type));
-    if (!scratch) return false;
-    const int64_t *as = gr__stride(a), *bs = gr__stride(b), at[] = { as[ta ? r - 1 : r - 2], as[ta ? r - 2 : r - 1] },
-                  bt[] = { bs[tb ? r - 1 : r - 2], bs[tb ? r - 2 : r - 1] };
+    const int64_t *as = gr__stride(a), *bs = gr__stride(b);
+    const gr_gemm_size s = { m, n, inner, { as[ta ? r - 1 : r - 2], as[ta ? r - 2 : r - 1] }, { bs[tb ? r - 1 : r - 2], bs[tb ? r - 2 : r - 1] }, n };
+    size_t bytes = kt->gemm_scratch(&s, type);
+    gr_block *scratch = bytes > 0 ? gr__block_new(y->ctx, bytes) : NULL;
+    if (bytes > 0 && !scratch) return false;
     int64_t index[GR_MAX_RANK];
     for (int64_t i = 0; i < gr__count(r - 2, y->dims); i++) {
         int64_t ao = 0, bo = 0;
         gr__unravel(i, r - 2, y->dims, index);
         for (int d = 0; d < r - 2; d++) ao += index[d] * as[d], bo += index[d] * bs[d];
-        kt->gemm[type](m, n, inner, a->data + ao * size, at, b->data + bo * size, bt, y->data + i * m * n * size, n, gr__block_data(scratch));
+        kt->gemm[type](&s, 0, 1, a->data + ao * size, b->data + bo * size, y->data + i * m * n * size, scratch ? gr__block_data(scratch) : NULL);
     }
-    gr__block_unref(y->ctx, scratch);
+    if (scratch) gr__block_unref(y->ctx, scratch);
     return true;
 }
 

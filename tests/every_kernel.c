@@ -222,8 +222,9 @@ static bool gemm_agrees(const gr_kernel_table *t, int type)
                     int64_t as[2] = { order & 1 ? 1 : k, order & 1 ? m : 1 }, bs[2] = { order & 2 ? 1 : n, order & 2 ? k : 1 };
                     fill((char *)a, type, m * k, 1, true);
                     fill((char *)b, type, n * k, 2, true);
-                    void *scratch = aligned_alloc(64, (t->gemm_scratch(m, n, k, type) + 63) / 64 * 64);
-                    t->gemm[type](m, n, k, a, as, b, bs, c, n, scratch);
+                    const gr_gemm_size s = { m, n, k, { as[0], as[1] }, { bs[0], bs[1] }, n };
+                    void *scratch = aligned_alloc(64, (t->gemm_scratch(&s, type) + 63) / 64 * 64);
+                    t->gemm[type](&s, 0, 1, a, b, c, scratch);
                     free(scratch);
                     for (int64_t i = 0; i < m * n && ok; i++) {
                         double want = 0;
