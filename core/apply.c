@@ -23,7 +23,7 @@ bool gr_elementwise_shape(gr_call *k)
 }
 
 /* Why a call must not proceed, as an error unless one stands. */
-static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
+GR_COLD static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
 {
     gr_ctx *c = NULL;
     for (int i = 0; i < n && !c; i++)
@@ -32,7 +32,7 @@ static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
         if (!in[i]) gr_fail(c, GR_EVALUE, "%s: input %d is NULL. Fix: pass a tensor", op->name, i);
         else if (in[i]->ctx != c)
             gr_fail(c, GR_EVALUE, "%s: inputs 0 and %d belong to different contexts. Fix: make both in one context", op->name, i);
-        else if (!in[i]->data) gr__released_error(in[i]);
+        else if (!in[i]->data && !in[i]->lazy) gr__released_error(in[i]);
     }
     if (n == 0 || (op->arity >= 0 && n != op->arity))
         gr_fail(c, GR_EVALUE, "%s: got %d inputs, takes %d. Fix: call the public function of the operation", op->name, n, op->arity);
@@ -40,15 +40,16 @@ static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
 }
 
 /* The context of a call, or NULL when it must not proceed. */
-static gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n)
+static inline gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n)
 {
     gr_ctx *c = n > 0 && in[0] ? in[0]->ctx : NULL;
-    bool fine = c && c->code == GR_OK && (op->arity == n || op->arity < 0);
-    for (int i = 0; i < n && fine; i++) fine = in[i] && in[i]->ctx == c && in[i]->data;
+    bool fine = c && c->code == GR_OK && (op->arity == n || op->arity < 0), waits = op->flags & GR_OP_KERNEL;
+    for (int i = 0; i < n && fine; i++)
+        fine = in[i] && in[i]->ctx == c && (in[i]->data || (in[i]->lazy && (waits || gr__settle(in[i]))));
     return fine ? c : refuse(op, in, n);
 }
 
-static void remember(gr_tensor *y, const gr_call *k)
+static inline void remember(gr_tensor *y, const gr_call *k)
 {
     y->op = k->op;
     y->flags |= GR_T_REQUIRES_GRAD;
@@ -78,7 +79,7 @@ gr_tensor *gr_apply(const gr_op *op, gr_tensor *const *in, int n, const void *at
     if (op->flags & GR_OP_VIEW) {
         gr__share_memory(s, y, in[0], k.offset, k.stride);
         y->flags |= in[0]->flags & GR_T_NUMBER;
-    } else if (!gr__give_memory(s, y) || !op->forward(&k, y)) {
+    } else if ((!(op->flags & GR_OP_KERNEL) && !gr__give_memory(s, y)) || !op->forward(&k, y)) {
         return NULL;
     }
     if (record) remember(y, &k);
@@ -95,13 +96,12 @@ const void *gr_attr(const gr_tensor *t) { return t && t->op ? t->attr : NULL; }
 bool gr_needs_grad(const gr_tensor *t) { return t && (t->flags & GR_T_REQUIRES_GRAD); }
 bool gr_wants(const gr_tensor *y, int i)
 {
-    const gr_tensor *x = gr_input(y, i);
-    return gr_needs_grad(x) && (!x->ctx->needed || x->ctx->needed[x->order]);
+    return gr_input(y, i) && gr__wants(y, i);
 }
 
 gr_tensor *gr_requires_grad(gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     char text[256];
     gr__format_tensor_ref(text, sizeof text, t);
     if (!gr_is_float(t)) {
@@ -115,14 +115,14 @@ gr_tensor *gr_requires_grad(gr_tensor *t)
 
 gr_tensor *gr_retain_grad(gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     t->flags |= GR_T_RETAIN;
     return t;
 }
 
 gr_tensor *gr_detach(gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__ready(t)) return NULL; /* they share memory */
     gr_scope *s = gr__scope_now(t->ctx);
     gr_tensor *y = gr__node(t->ctx, s, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
     if (!y) return NULL;
@@ -165,8 +165,8 @@ static gr_tensor *clone_node(gr_scope *to, gr_tensor *t)
     k->owner = t->owner == t ? k : t->owner;
     if (t->block || !t->data) { /* a cleared gradient has no block, and may get one again */
         if ((k->block = t->block)) k->block->refs++;
-        k->next = to->held;
-        to->held = k;
+        if (t->lazy) gr__share_lazy(k, t->lazy);
+        gr__hold(to, k);
     } else if (t->owner == t) {
         k->value = t->value;
         k->data = (char *)&k->value;
@@ -195,7 +195,7 @@ static gr_tensor *follow(gr_tensor *t, int i)
 {
     int n = t->op ? t->nin : 0;
     if (i < n) return t->in[i];
-    if (i == n) return t->block ? t : t->owner;
+    if (i == n) return t->block || t->lazy ? t : t->owner;
     return i == n + 1 ? (t->grad ? t->grad : t) : NULL;
 }
 
@@ -207,7 +207,7 @@ static bool move(gr_scope *s, gr_tensor *t)
 
 gr_tensor *gr_keep(gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     gr_ctx *c = t->ctx;
     gr_scope *s = gr__scope_now(c);
     if (t->scope != s->depth || !s->parent) return t;

@@ -6,8 +6,7 @@
  *
  * Knows no operation but the sum of two gradients, which must itself be differentiable: the public gr_add.
  * SPDX-License-Identifier: MIT */
-#include "core/tensor.h"
-#include "kernels/kernels.h"
+#include "core/tiles.h"
 #include "ops/ops.h" /* gr_add: the one arrow that points up */
 
 #include <math.h>
@@ -52,8 +51,8 @@ typedef struct sweep {
     gr_ctx *c;
     const char *who;
     gr_tensor *root;
-    list order, stack, cot, saved;
-    bool functional, create_graph, retain_graph;
+    list order, stack, cot, saved, late; /* late: gradients of leaves that wait to be computed together */
+    bool functional, create_graph, retain_graph, lean;
     gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
     gr_tensor *spare[GR_MAX_RANK + 1]; /* nodes of that scope to use again */
     gr_tensor *const *x; /* gr_grads: the targets, and their results */
@@ -128,9 +127,8 @@ static gr_tensor *own(sweep *w, gr_tensor *g, bool fresh)
     return w->scope && (!fresh || alias) ? gr__clone_into(w->scope, g) : g;
 }
 
-static bool acceptable(sweep *w, const gr_tensor *y, const gr_tensor *in, const gr_tensor *g, int slot)
+GR_COLD static bool misshapen(sweep *w, const gr_tensor *y, const gr_tensor *in, const gr_tensor *g, int slot)
 {
-    if (gr__same_shape(g, in) && g->dtype == in->dtype) return true;
     char a[256], b[256];
     gr__format_tensor_ref(a, sizeof a, g);
     gr__format_tensor_ref(b, sizeof b, in);
@@ -143,19 +141,16 @@ static bool acceptable(sweep *w, const gr_tensor *y, const gr_tensor *in, const 
     return false;
 }
 
-static void add_run(int64_t n, char *const *p, const int64_t *stride, void *user) { (*(gr_ew_fn **)user)(n, p, stride); }
-
 /* t += g */
-static void add_to(gr_tensor *t, const gr_tensor *g)
+static bool add_to(gr_tensor *t, gr_tensor *g)
 {
-    gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][t->dtype - 1];
-    gr__strided(3, (const gr_tensor *[]){ t, t, g }, add_run, &add);
+    return gr__before_write(t) && gr__run_elementwise(gr__kernels()->ew[GR_EW_add][t->dtype - 1], 3, 3, (gr_tensor *[]){ t, t, g });
 }
 
 /* Is nobody else reading this memory? Then a sum can stay in it. */
 static bool alone(const gr_tensor *t)
 {
-    return (t->flags & GR_T_CONTIGUOUS) && t->owner == t && (!t->block || t->block->refs == 1);
+    return (t->flags & GR_T_CONTIGUOUS) && t->owner == t && !t->lazy && (!t->block || t->block->refs == 1);
 }
 
 static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
@@ -165,8 +160,8 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
     if (g->numel == 1 && alone(*cot)) {
         if (g->dtype == GR_F32) *(float *)(void *)(*cot)->data += *(float *)(void *)g->data;
         else *(double *)(void *)(*cot)->data += *(double *)(void *)g->data;
-    } else if (alone(*cot)) {
-        add_to(*cot, g);
+    } else if (alone(*cot) && !g->lazy) {
+        if (!add_to(*cot, g)) return false;
     } else {
         gr_tensor *sum = (gr_add)(*cot, g);
         gr__release(*cot);
@@ -179,7 +174,7 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
 {
     gr_tensor *in = y->in[slot], **cot = &w->cot.at[in->order];
-    if (!acceptable(w, y, in, g, slot)) return false;
+    if ((!gr__same_shape(g, in) || g->dtype != in->dtype) && !misshapen(w, y, in, g, slot)) return false;
     const gr_observer *ob = w->c->observer;
     if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
     if (!add_up(w, cot, g, fresh)) return false;
@@ -187,7 +182,7 @@ static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, boo
     return true;
 }
 
-static bool overwritten(sweep *w, const gr_tensor *y, const gr_tensor *t, const char *which)
+GR_COLD static bool overwritten(sweep *w, const gr_tensor *y, const gr_tensor *t, const char *which)
 {
     char text[256];
     gr__format_tensor_ref(text, sizeof text, t);
@@ -210,24 +205,31 @@ static bool unchanged(sweep *w, const gr_tensor *y)
     return *gr__version(y) == y->in_version[y->nin] || overwritten(w, y, y, "the result");
 }
 
-static bool already_swept(sweep *w, const gr_tensor *y)
+GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
 {
-    if (!(y->flags & GR_T_SWEPT)) return false;
     char text[256];
     gr__format_tensor_ref(text, sizeof text, y);
     gr_fail(w->c, GR_EGRAPH, "%s: a sweep already went through the graph at %s(%s) and did not retain it. "
             "Fix: pass .retain_graph = true to the earlier sweep, or compute the forward pass again", w->who, y->op->name, text);
-    return true;
+    return false;
 }
 
-/* dx of every wanted input by record.backward, in one pass; aliases of dy are allowed. */
-static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy)
+/* dx of every wanted input by record.backward, in one pass. *give: nobody else needs dy, so that of those dx that are dy itself
+ * one may take it over, best an input's first; then whether it did. */
+static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 {
     gr_tensor *dx[8] = { 0 };
+    if (!(y->op->flags & GR_OP_KERNEL) && !gr__ready(dy)) return false;
     if (!y->op->backward(y, dy, dx)) return false;
-    for (int i = 0; i < y->nin; i++)
-        if (dx[i] && gr_wants(y, i) && !add_contribution(w, y, i, dx[i], dx[i] != dy && dx[i]->owner == dx[i]))
-            return false;
+    int taker = -1;
+    for (int i = 0; i < y->nin && *give; i++)
+        if (dx[i] == dy && gr__wants(y, i) && !w->cot.at[y->in[i]->order]) taker = i;
+    for (int i = 0; i < y->nin; i++) {
+        if (!dx[i] || !gr__wants(y, i)) continue;
+        bool fresh = dx[i] != dy ? dx[i]->owner == dx[i] : i == taker;
+        if (!add_contribution(w, y, i, dx[i], fresh)) return false;
+    }
+    *give = taker >= 0;
     return w->c->code == GR_OK;
 }
 
@@ -274,14 +276,18 @@ static bool grad_node(gr_tensor *t)
 }
 
 /* t.grad += g. The memory of g is taken over when nobody else uses it. */
-static bool accumulate(gr_tensor *t, gr_tensor *g)
+static bool accumulate(sweep *w, gr_tensor *t, gr_tensor *g)
 {
     size_t size = gr__type_size((gr_type)t->dtype);
     if (!grad_node(t)) return false;
     const gr_tensor *both[2] = { t->grad, g };
     if (t->flags & GR_T_HAS_GRAD) {
-        add_to(t->grad, g);
-        return gr_touch(t->grad, "gr_backward");
+        return add_to(t->grad, g) && gr_touch(t->grad, "gr_backward");
+    }
+    if (g->lazy) {
+        gr__share_lazy(t->grad, g->lazy);
+        t->flags |= GR_T_HAS_GRAD;
+        return list_push(&w->late, t->grad);
     }
     bool take = t->numel > 1 && g->block && g->block->refs == 1 && (g->flags & GR_T_CONTIGUOUS) && g->data == gr__block_data(g->block);
     if (take) {
@@ -310,11 +316,13 @@ static bool run(sweep *w, const bool *needed, const bool *target)
         const gr_observer *ob = w->c->observer;
         if (ob && ob->visit) ob->visit(ob->user, t, g);
         if (target[k]) deliver(w, t, g);
-        if (!w->functional && (!t->op || (t->flags & GR_T_RETAIN)) && !accumulate(t, g)) return false;
-        if (t->op && (already_swept(w, t) || !unchanged(w, t))) return false;
+        if (!w->functional && (!t->op || (t->flags & GR_T_RETAIN)) && !accumulate(w, t, g)) return false;
+        if (t->op && (((t->flags & GR_T_SWEPT) && !already_swept(w, t)) || !unchanged(w, t))) return false;
         bool fast = t->op && t->op->backward && !w->create_graph && t->nin <= 8;
-        if (t->op && !(fast ? fused(w, t, g) : composed(w, t, g, needed))) return false;
-        if (w->scope && !target[k]) gr__recycle(w->scope, g);
+        bool ours = w->scope && !target[k], given = ours && fast;
+        if (t->op && !(fast ? fused(w, t, g, &given) : composed(w, t, g, needed))) return false;
+        if (ours && !given) gr__recycle(w->scope, g);
+        if (w->lean && t->op && t != w->root && !(t->flags & GR_T_RETAIN) && t->scope + 1 == w->scope->depth) gr__release(t);
     }
     return true;
 }
@@ -366,7 +374,7 @@ static bool go(sweep *w, gr_tensor *g)
     if (!w->create_graph && !(w->scope = gr_scope_begin(c))) return false;
     if (w->scope) w->scope->spare = w->spare;
     if (!w->create_graph) c->no_grad++;
-    w->order.c = w->stack.c = w->cot.c = w->saved.c = c;
+    w->order.c = w->stack.c = w->cot.c = w->saved.c = w->late.c = c;
     gr_block *flags = NULL;
     bool ok = sort(w) && (flags = gr__block_new(c, 2 * w->order.n)) != NULL;
     c->sweeping++;
@@ -375,7 +383,7 @@ static bool go(sweep *w, gr_tensor *g)
         mark_needed(w, needed, target);
         const bool *outer = c->needed;
         c->needed = needed;
-        ok = seed(w, g) && run(w, needed, target);
+        ok = seed(w, g) && run(w, needed, target) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);
         c->needed = outer;
         for (size_t k = 0; ok && !w->retain_graph && k < w->order.n; k++)
             if (w->order.at[k]->op && w->cot.at[k] && needed[k]) w->order.at[k]->flags |= GR_T_SWEPT;
@@ -388,6 +396,7 @@ static bool go(sweep *w, gr_tensor *g)
     list_free(&w->stack);
     list_free(&w->cot);
     list_free(&w->saved);
+    list_free(&w->late);
     if (!w->create_graph) c->no_grad--;
     if (w->scope) gr_scope_end(w->scope);
     return ok && c->code == GR_OK;
@@ -396,7 +405,7 @@ static bool go(sweep *w, gr_tensor *g)
 bool gr_backward_with(gr_tensor *root, gr_backward_opts o)
 {
     if (!gr__ready(root)) return false;
-    sweep w = { .c = root->ctx, .who = "gr_backward", .root = root, .retain_graph = o.retain_graph };
+    sweep w = { .c = root->ctx, .who = "gr_backward", .root = root, .retain_graph = o.retain_graph, .lean = o.lean && !o.retain_graph };
     return check_root(&w, o.grad) && go(&w, o.grad);
 }
 

@@ -8,10 +8,10 @@
  *
  *   J(h) = |(f(x + h) - f(x)) / h - (f(x) - f(x - h)) / h|   halves with h where f is smooth, stays at a kink, grows at a jump
  *
- * A first look is taken at the scale of x; where that does not settle it, at smaller ones.
+ * A first look is taken at the scale of x; where that does not settle it, at smaller ones. Steps stay where f is finite and
+ * where every operation decides as it does at x (branch.c); if only one side does, D(h) = (f(x + h) - f(x)) / h is taken,
+ * which has all powers of h: 2^j - 1 for 4^j - 1.
  *
- * How far rounding moves f is measured: differences of order k of f at points so near that nothing else shows have the
- * variance (2k)! / (k!)^2 times that of the noise. Source: More and Wild, Estimating computational noise, SISC 33 (2011).
  * Knows no gradient.
  * SPDX-License-Identifier: MIT */
 #include "core/check.h"
@@ -22,12 +22,10 @@
 #define COLUMNS 4
 #define FIRST_STEP -4 /* log2 of the first step relative to the scale */
 #define SHRINK 24     /* how often a step is quartered to stay where f is finite */
+#define BORDER -34    /* log2, relative to the scale, of how near a border x lies on it */
 #define LOOKS 4
-#define POINTS 9         /* at which noise is measured: */
-#define NEAR 0x1p-36     /* so near that what is smooth does not show in fourth differences, */
-#define WIDE 0x1p-12     /* and wider, to see steps that rounding makes farther apart */
-#define MOST_NOISE 0x1p-40 /* relative to x and y: what is seen from wider points and is more than that, is no rounding */
 
+double gr__difference_border(double x) { return ldexp(gr__difference_scale(x), BORDER); }
 double gr__difference_scale(double x) { return exp2(round(log2(fmax(fabs(x), 0.125)))); }
 
 /* Values at t along the path; not finite where f is not, or refuses the value. */
@@ -54,57 +52,119 @@ typedef struct look {
     double *table;               /* [2][COLUMNS][m]: the last two rows of T */
     double *first_gap, *gap;     /* [m] J at the first step and now */
     double h, up, down;          /* the step, and how far x really moved */
-    int level;
+    double border;               /* the step to what counts as the border of a piece */
+    int level, side;             /* side: 0, or the sign of the only side that is looked at */
+    bool across;                 /* x lies on a border: steps may leave its piece */
 } look;
 
-static bool both_sides(gr_check *k, gr_path *p, look *l, bool *finite)
+/* Values to the sides of l. finite: f is; fine[]: and it lies above, or below, on the piece of x. */
+static bool step(gr_check *k, gr_path *p, look *l, bool fine[2], bool *finite)
 {
     volatile double above = p->x + l->h, below = p->x - l->h; /* in memory: no more digits than x has */
+    double *out[2] = { l->plus, l->minus }, *moved[2] = { &l->up, &l->down };
     l->up = p->place ? above - p->x : l->h;
     l->down = p->place ? p->x - below : l->h;
-    if (!gr__difference_at(k, p, l->h, l->plus, finite)) return false;
-    return !*finite || gr__difference_at(k, p, -l->h, l->minus, finite);
-}
-
-/* The first step at which f is finite on both sides. */
-static bool first_step(gr_check *k, gr_path *p, look *l, bool *finite)
-{
-    for (int i = 0; i < SHRINK; i++) {
-        if (!both_sides(k, p, l, finite)) return false;
-        if (*finite || l->up <= 0) return true;
-        if (p->x != 0 && l->h > fabs(p->x) / 4) l->h = exp2(floor(log2(fabs(p->x))) - 3);
-        else l->h /= 4;
+    *finite = true;
+    for (int s = 0; s < 2; s++) {
+        bool there = true;
+        if (l->side == (s ? 1 : -1)) {
+            for (int64_t i = 0; i < k->m; i++) out[s][i] = k->base[i];
+            *moved[s] = 0;
+        } else if (!gr__difference_at(k, p, s ? -l->h : l->h, out[s], &there)) {
+            return false;
+        }
+        fine[s] = there && (l->across || l->side == (s ? 1 : -1) || k->branch == k->base_branch);
+        *finite = *finite && there;
     }
     return true;
+}
+
+/* The largest step at which a side lies on the piece of x. Where even the smallest one leaves it, to either side, x lies on
+ * a border, whichever piece it counts to: both sides are looked at then. */
+static bool within_piece(gr_check *k, gr_path *p, look *l, bool fine[2])
+{
+    double wide = l->h;
+    bool finite, one = fine[0] || fine[1];
+    int near = one || wide <= l->border ? 0 : ilogb(wide / l->border), far = 0; /* the step is wide / 2^near, and was too large at 2^far */
+    l->h = fmin(wide, l->border);
+    if (!step(k, p, l, fine, &finite)) return false;
+    if (!fine[0] || !fine[1]) {
+        l->across = true;
+        l->h = wide;
+        return step(k, p, l, fine, &finite);
+    }
+    while (near - far > 1) {
+        int at = (near + far) / 2;
+        l->h = ldexp(wide, -at);
+        if (!step(k, p, l, fine, &finite)) return false;
+        if (fine[0] || fine[1]) near = at;
+        else far = at;
+    }
+    l->h = ldexp(wide, -near);
+    return step(k, p, l, fine, &finite);
+}
+
+/* The first step: f is finite on both sides, or x is an edge of its domain; x lies on one piece with one side at least. */
+static bool first_step(gr_check *k, gr_path *p, look *l, bool *found)
+{
+    double wide = l->h;
+    bool fine[2], finite = false;
+    for (int i = 0; i < SHRINK && !finite; i++) {
+        if (i && p->x != 0 && l->h > fabs(p->x) / 4) l->h = exp2(floor(log2(fabs(p->x))) - 3);
+        else if (i) l->h /= 4;
+        if (!step(k, p, l, fine, &finite)) return false;
+        if (l->up <= 0) break;
+    }
+    if (!finite) l->h = wide;
+    if (!finite && !step(k, p, l, fine, &finite)) return false;
+    if (finite && !(fine[0] && fine[1]) && !within_piece(k, p, l, fine)) return false;
+    *found = fine[0] || fine[1];
+    if (!*found || (fine[0] && fine[1])) return true;
+    l->side = fine[0] ? 1 : -1;
+    return step(k, p, l, fine, &finite);
+}
+
+static double noise_of(const gr_check *k, const look *l, int64_t i)
+{
+    return fmax(k->noise[i], k->unit * fmax(fabs(l->plus[i]), fabs(l->minus[i])));
+}
+
+static void tell(const gr_check *k, const look *l, int64_t i, double difference, const gr_slope *s)
+{
+    gr_gradcheck_report *r = k->report;
+    if (i != k->told || r->num_steps == GR_CHECK_STEPS) return;
+    r->steps[r->num_steps++] = (gr_gradcheck_step){ l->h, l->minus[i], l->plus[i], difference, s->value, s->error };
 }
 
 static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
 {
     double *row = l->table + (l->level & 1) * COLUMNS * k->m + i, *before = l->table + !(l->level & 1) * COLUMNS * k->m + i;
-    double right = (l->plus[i] - k->base[i]) / l->up, left = (k->base[i] - l->minus[i]) / l->down;
-    double floor = 2 * fmax(k->noise[i], k->unit * fmax(fabs(l->plus[i]), fabs(l->minus[i]))) / l->h;
+    double right = l->up > 0 ? (l->plus[i] - k->base[i]) / l->up : (double)NAN, left = l->down > 0 ? (k->base[i] - l->minus[i]) / l->down : (double)NAN;
+    double floor = 2 * noise_of(k, l, i) / l->h;
     row[0] = (l->plus[i] - l->minus[i]) / (l->up + l->down);
-    l->gap[i] = fabs(right - left);
+    l->gap[i] = l->side ? 0 : fabs(right - left);
     if (l->level == 0) {
         l->first_gap[i] = l->gap[i];
-        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH };
+        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH, l->side };
+        tell(k, l, i, row[0], s);
         return false;
     }
     int last = l->level < COLUMNS ? l->level : COLUMNS - 1;
     for (int j = 1; j <= last; j++) {
-        row[j * k->m] = row[(j - 1) * k->m] + (row[(j - 1) * k->m] - before[(j - 1) * k->m]) / (ldexp(1, 2 * j) - 1);
+        row[j * k->m] = row[(j - 1) * k->m] + (row[(j - 1) * k->m] - before[(j - 1) * k->m]) / (ldexp(1, l->side ? j : 2 * j) - 1);
         double e = fmax(fabs(row[j * k->m] - row[(j - 1) * k->m]), fabs(row[j * k->m] - before[(j - 1) * k->m])) + floor;
         if (e < s->error) s->error = e, s->value = row[j * k->m];
     }
     s->left = left;
     s->right = right;
+    tell(k, l, i, row[0], s);
     return s->error <= fmax(0.05 * k->rtol * fabs(s->value), 2 * floor);
 }
 
 /* Smooth, kink or jump, from how J changed over the levels. */
 static gr_slope_kind kind(const gr_check *k, const look *l, int64_t i, const gr_slope *s)
 {
-    bool clear = l->gap[i] > 1e-5 * fmax(fabs(s->left), fabs(s->right)) && l->gap[i] * l->h > 64 * k->noise[i];
+    bool clear = l->gap[i] > 1e-5 * fmax(fabs(s->left), fabs(s->right)) && l->gap[i] * l->h > 64 * fmax(noise_of(k, l, i), k->natural[i]);
     double ratio = l->gap[i] / l->first_gap[i];
     if (!clear || ratio < 0.5) return GR_SMOOTH;
     return ratio > exp2(0.3 * l->level) ? GR_JUMP : GR_KINK;
@@ -112,16 +172,18 @@ static gr_slope_kind kind(const gr_check *k, const look *l, int64_t i, const gr_
 
 static bool look_at(gr_check *k, gr_path *p, double scale, look *l, gr_slope *out)
 {
-    bool finite = false, settled = false;
+    bool found = false, settled = false, fine[2], finite;
     l->h = ldexp(scale, FIRST_STEP);
-    if (!first_step(k, p, l, &finite)) return false;
-    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH };
-    if (!finite) return true;
+    l->side = 0;
+    l->across = false;
+    if (!first_step(k, p, l, &found)) return false;
+    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH, 0 };
+    if (!found) return true;
     for (l->level = 0; l->level < LEVELS; l->level++) {
         if (l->level) {
             l->h /= 2;
-            if (!both_sides(k, p, l, &finite)) return false;
-            if (!finite) return true;
+            if (!step(k, p, l, fine, &finite)) return false;
+            if (!fine[0] || !fine[1]) return true;
         }
         settled = true;
         for (int64_t i = 0; i < k->m; i++) settled = update(k, l, i, &out[i]) && settled;
@@ -160,6 +222,7 @@ bool gr__difference(gr_check *k, gr_path *p, gr_slope *out)
     if (!room || !closer) return false;
     look l = { .plus = room, .minus = room + m, .first_gap = room + 2 * m, .gap = room + 3 * m, .table = room + 4 * m };
     double x = p->place ? p->x : 0, scale = p->place ? gr__difference_scale(x) : 1, near = exp2(floor(log2(fabs(x))));
+    l.border = ldexp(scale, BORDER);
     bool small = x != 0 && near < scale / 4;
     const double closer_scale[2][LOOKS] = { { scale, ldexp(scale, -10), ldexp(scale, -20), 0 }, { scale, sqrt(scale * near), near, ldexp(near, -10) } };
     bool ok = look_at(k, p, scale, &l, out);
@@ -175,52 +238,5 @@ bool gr__difference(gr_check *k, gr_path *p, gr_slope *out)
             if (!settled(k, &out[i], i, scale, largest)) merge(k, &out[i], &closer[i], i, scale);
     }
     if (p->place) *p->place = p->x;
-    return ok;
-}
-
-/* ---- noise -----------------------------------------------------------------------------------------------------*/
-/* From the differences of order 4 to 6 of POINTS values that lie m apart, which are overwritten. What is smooth shows in
- * them too, but not by the same amount in each: where they disagree, all is smooth. */
-static double scatter(double *v, int64_t m, bool near)
-{
-    static const double variance[] = { 1, 2, 6, 20, 70, 252, 924 }; /* (2k)! / (k!)^2 */
-    double most = 0, least = INFINITY;
-    for (int order = 1; order <= 6; order++) {
-        double sum = 0;
-        for (int i = 0; i < POINTS - order; i++) {
-            v[i * m] = v[(i + 1) * m] - v[i * m];
-            sum += v[i * m] * v[i * m];
-        }
-        double sigma = sqrt(sum / (POINTS - order) / variance[order]);
-        if (order >= 4) most = fmax(most, sigma), least = fmin(least, sigma);
-    }
-    return near || most <= 4 * least ? most : 0;
-}
-
-bool gr__difference_noise(gr_check *k)
-{
-    GR_SCOPE(k->c);
-    int64_t n = k->first[k->num_targets];
-    double *v = gr__check_doubles(k->c, POINTS * k->m), *from = gr__check_doubles(k->c, 2 * n), *direction = from + n;
-    bool ok = v && from;
-    for (int t = 0; ok && t < k->num_targets; t++) ok = gr_read(k->target[t], from + k->first[t]);
-    for (int64_t e = 0; ok && e < n; e++) direction[e] = (from[e] != 0 ? fabs(from[e]) : 0.125) * (e % 2 ? -1 : 1) * (1 + (double)(e % 7) / 8);
-    double size = 1;
-    for (int64_t e = 0; ok && e < n; e++) size = fmax(size, fabs(from[e]));
-    for (int64_t i = 0; ok && i < k->m; i++) size = isfinite(k->base[i]) ? fmax(size, fabs(k->base[i])) : size;
-    gr_path p = { .from = from, .direction = direction };
-    for (int wide = 0; wide < 2 && ok; wide++) {
-        bool finite = true;
-        for (int i = 0; ok && finite && i < POINTS; i++) /* from 1 on: x itself may stand at a kink */
-            ok = gr__difference_at(k, &p, (i + 1) * (wide ? WIDE : NEAR), v + i * k->m, &finite);
-        for (int64_t i = 0; ok && finite && i < k->m; i++) {
-            double seen = isfinite(k->base[i]) ? 4 * scatter(v + i, k->m, !wide) : 0;
-            if (wide && seen > MOST_NOISE * size) continue;
-            k->noise[i] = fmax(k->noise[i], seen);
-            k->natural[i] = fmax(k->natural[i], seen);
-        }
-    }
-    for (int t = 0; ok && t < k->num_targets; t++)
-        for (int64_t e = 0; e < k->target[t]->numel; e++) ((double *)(void *)k->target[t]->data)[e] = from[k->first[t] + e];
     return ok;
 }

@@ -144,6 +144,8 @@ gr_block *gr__block_new(gr_ctx *c, size_t bytes)
     b->writer = NULL;
     b->refs = 1;
     b->version = 0;
+    b->readers = 0;
+    b->exposed = false;
     POISON(gr__block_data(b), b->capacity);
     UNPOISON(gr__block_data(b), bytes);
     return b;
@@ -190,7 +192,7 @@ static void scope_close(gr_scope *s)
 {
     gr_ctx *c = s->ctx;
     for (gr_tensor *t = s->held; t; t = t->next)
-        if (t->block) gr__block_unref(c, t->block);
+        gr__release(t);
     for (gr_chunk *k = s->chunks, *next; k; k = next) {
         next = k->next;
         if (k->size > CHUNK) {

@@ -53,7 +53,7 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
     }
     /* field by field: clearing it as a whole becomes a slow string instruction */
     t->ctx = c, t->owner = t;
-    t->data = NULL, t->block = NULL, t->op = NULL, t->attr = NULL, t->grad = NULL, t->name = NULL, t->next = NULL;
+    t->data = NULL, t->block = NULL, t->lazy = NULL, t->op = NULL, t->attr = NULL, t->grad = NULL, t->name = NULL, t->next = NULL;
     t->value.i64 = 0;
     t->version = t->mark = t->order = 0;
     t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
@@ -83,8 +83,7 @@ bool gr__give_memory(gr_scope *s, gr_tensor *t)
     t->block = gr__block_new(t->ctx, (size_t)t->numel * gr__type_size((gr_type)t->dtype));
     if (!t->block) return false;
     t->data = gr__block_data(t->block);
-    t->next = s->held;
-    s->held = t;
+    gr__hold(s, t);
     return true;
 }
 
@@ -92,8 +91,12 @@ bool gr__released_error(const gr_tensor *t)
 {
     char text[256];
     gr__format_tensor_ref(text, sizeof text, t);
-    gr_fail(t->ctx, GR_EGRAPH, "%s has no values any more: it was a gradient that gr_zero_grad or an optimiser step cleared. "
-            "Fix: call gr_grad again after the next sweep, or copy it before", text);
+    if (t->op)
+        gr_fail(t->ctx, GR_EGRAPH, "%s has no values any more: gr_backward with .lean gave the memory of %s's result back. "
+                "Fix: read it before the sweep, call gr_retain_grad on it, or leave .lean out", text, t->op->name);
+    else
+        gr_fail(t->ctx, GR_EGRAPH, "%s has no values any more: it was a gradient that gr_zero_grad or an optimiser step cleared. "
+                "Fix: call gr_grad again after the next sweep, or copy it before", text);
     return false;
 }
 
@@ -117,12 +120,13 @@ void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset
     if (gr__is_contiguous(t->ndim, t->dims, t->dims + t->ndim)) t->flags |= GR_T_CONTIGUOUS;
     if (!t->block) return;
     t->block->refs++;
-    t->next = s->held;
-    s->held = t;
+    gr__hold(s, t);
 }
 
 void gr__release(gr_tensor *t)
 {
+    if (t->lazy) gr__lazy_unref(t->ctx, t->lazy);
+    t->lazy = NULL;
     if (!t->block) return;
     gr__block_unref(t->ctx, t->block);
     t->block = NULL;
@@ -131,7 +135,7 @@ void gr__release(gr_tensor *t)
 
 void gr__recycle(gr_scope *s, gr_tensor *t)
 {
-    if (t->block || t->nin || t->owner != t || !s->spare || t->scope != s->depth) {
+    if (t->block || t->lazy || t->nin || t->owner != t || !s->spare || t->scope != s->depth) {
         gr__release(t);
         return;
     }
@@ -143,6 +147,11 @@ gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t)
 {
     gr_tensor *k = gr__node(t->ctx, s, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
     if (!k) return NULL;
+    if (t->lazy) {
+        gr__share_lazy(k, t->lazy);
+        gr__hold(s, k);
+        return k;
+    }
     gr__share_memory(s, k, t, 0, gr__stride(t));
     k->flags = (uint16_t)((k->flags & GR_T_CONTIGUOUS) | (t->flags & GR_T_NUMBER));
     if (t->block) return k;
@@ -290,7 +299,7 @@ gr_tensor *gr_from_array(gr_ctx *c, gr_dims shape, gr_source source, const void 
 
 gr_tensor *gr_empty_like(const gr_tensor *t)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     gr_scope *s = gr__scope_now(t->ctx);
     gr_tensor *y = gr__node(t->ctx, s, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
     return y && gr__give_memory(s, y) ? y : NULL;
@@ -298,7 +307,7 @@ gr_tensor *gr_empty_like(const gr_tensor *t)
 
 gr_tensor *gr_zeros_like(const gr_tensor *t)
 {
-    return gr__ready(t) ? filled(t->ctx, "gr_zeros_like", gr_dims_like(t), (gr_type)t->dtype, 0) : NULL;
+    return gr__usable(t) ? filled(t->ctx, "gr_zeros_like", gr_dims_like(t), (gr_type)t->dtype, 0) : NULL;
 }
 
 gr_tensor *gr_number(gr_ctx *c, gr_dims shape, gr_type dtype, double v)
@@ -326,7 +335,14 @@ gr_type gr_dtype(const gr_tensor *t) { return t ? (gr_type)t->dtype : (gr_type)0
 bool gr_is_contiguous(const gr_tensor *t) { return t && (t->flags & GR_T_CONTIGUOUS); }
 bool gr_is_float(const gr_tensor *t) { return t && t->dtype >= GR_F32; }
 bool gr_is_number(const gr_tensor *t) { return t && (t->flags & GR_T_NUMBER); }
-void *gr_data(const gr_tensor *t) { return t ? t->data : NULL; }
+
+void *gr_data(const gr_tensor *t)
+{
+    if (!t || (!t->data && !gr__settle(t)) || !gr__before_write(t)) return NULL;
+    if (t->block) t->block->exposed = true;
+    return t->data;
+}
+
 const char *gr_label(const gr_tensor *t) { return t && t->name ? t->name : ""; }
 
 int64_t gr_size(const gr_tensor *t, int dim)
@@ -344,7 +360,7 @@ const char *gr_dtype_name(gr_type type)
 
 gr_tensor *gr_name(gr_tensor *t, const char *label)
 {
-    if (!gr__ready(t) || !label) return t;
+    if (!gr__usable(t) || !label) return t;
     size_t n = strlen(label) + 1;
     char *copy = gr__arena_alloc(t->ctx->scope[t->scope], n);
     if (copy) t->name = memcpy(copy, label, n);
@@ -433,7 +449,7 @@ static bool writable(gr_tensor *t, const char *who)
             gr_fail(t->ctx, GR_EVALUE, "%s(%s): several elements share one place in memory. Fix: write to a copy", who, text);
             return false;
         }
-    return true;
+    return gr__before_write(t);
 }
 
 bool gr_touch(gr_tensor *t, const char *writer)

@@ -5,6 +5,15 @@
 
 #include "core/core.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
+#if defined(__GNUC__)
+#define GR_COLD __attribute__((cold, noinline)) /* what only a call that fails runs: its frame is not everybody's */
+#else
+#define GR_COLD
+#endif
+
 /* Reference-counted memory for the elements of one tensor and its views. The data follow this header. */
 typedef struct gr_block gr_block;
 struct gr_block {
@@ -13,7 +22,9 @@ struct gr_block {
     const char *writer; /* who wrote to it last, for messages */
     uint32_t refs;      /* tensors that use it */
     uint32_t version;   /* counts writes */
+    uint32_t readers;   /* values that wait to be computed from it */
     int size_class;
+    bool exposed;       /* the program has its address, and may write to it at any time */
 };
 #define GR_BLOCK_HEADER 64 /* keeps the data on a cache line */
 
@@ -29,11 +40,14 @@ enum {
     GR_T_CONTIGUOUS = 512,
 };
 
+typedef struct gr_lazy gr_lazy; /* a value that waits to be computed: defer.c */
+
 /* One element is kept in the node itself. A node is followed by its sizes, strides, inputs, their versions, attributes. */
 struct gr_tensor {
     gr_ctx *ctx;
     char *data;
     gr_block *block;      /* NULL: `value` of the owner is the memory */
+    gr_lazy *lazy;        /* how to compute it, while data is NULL */
     gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
     const gr_op *op;
     gr_tensor **in;
@@ -90,6 +104,10 @@ struct gr_scope {
     size_t num_kept, cap_kept;
 };
 
+/* A record's flag, beside those of core.h: forward is one gr__run_elementwise, which gives y its memory and takes inputs
+ * whose values still wait; so is each dx of backward. */
+#define GR_OP_KERNEL (1u << 15)
+
 #define GR_SIZE_CLASSES 192
 
 /* What teach/ hears of a run. Each pointer may be NULL. */
@@ -103,8 +121,35 @@ typedef struct gr_observer {
     void (*sum)(void *user, gr_tensor *x, gr_tensor *total); /* all that x has received so far in this sweep */
     void (*written)(void *user, gr_tensor *t, const char *writer); /* in place, just now */
     void (*cleared)(void *user, gr_tensor *t);               /* its gradient */
+    void (*here)(void *user, gr_tensor *y, const char *code, const char *file, int line); /* where y was made, just now */
     void (*freed)(void *user, uint32_t depth);               /* what scopes of this depth and deeper hold is about to go */
 } gr_observer;
+
+/* The threads of a context and the loop that they share; see parallel.c. It lies in the context: nothing to allocate. */
+typedef void gr_task_fn(void *user, int64_t i, int worker);
+typedef struct gr_pool gr_pool;
+typedef struct gr_worker {
+    gr_pool *pool;
+    pthread_t thread;
+} gr_worker;
+struct gr_pool {
+    int threads;                /* at most, the caller's included */
+    _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
+    bool busy, stop;
+    bool eager;                 /* shares out whatever it can, and never rests: for tests */
+    long pid;                   /* of the process whose threads they are */
+    double balance, rest, rest_until; /* ns that loops took less than alone, lately; until then they are not shared out */
+    pthread_mutex_t lock;       /* of sleeping and waking alone */
+    pthread_cond_t wake, finished;
+    _Alignas(64) _Atomic(gr_task_fn *) fn;
+    _Atomic(void *) user;
+    _Atomic int64_t n;
+    _Atomic int chunks, asleep; /* workers that wait for `wake` */
+    _Atomic bool waiting;       /* the caller waits for `finished` */
+    _Alignas(64) _Atomic uint64_t head;
+    _Alignas(64) _Atomic int unfinished; /* chunks */
+    _Alignas(64) gr_worker worker[GR_MAX_THREADS - 1];
+};
 
 struct gr_ctx {
     gr_allocator allocator;
@@ -124,11 +169,24 @@ struct gr_ctx {
     const bool *needed;   /* by order: the nodes that the sweep in progress wants gradients of */
     const gr_observer *observer;
 
+    gr_lazy *waiting;     /* values to be computed when they are asked for */
+    uint32_t lazy_mark;   /* of walks over them */
+    int64_t defer_from;   /* elements from which an element-wise result waits */
+
     uint64_t seed, drawn; /* the random stream: numbers drawn so far */
 
     gr_code code;
     char message[2048];
+
+    gr_pool pool;
 };
+
+/* gr_wants(y, i) for a recorded y and one of its inputs */
+static inline bool gr__wants(const gr_tensor *y, int i)
+{
+    const gr_tensor *x = y->in[i];
+    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->needed || x->ctx->needed[x->order]);
+}
 
 /* memory.c */
 void *gr__raw_alloc(gr_ctx *c, size_t bytes); /* 64-byte aligned; on failure the error is set */
@@ -140,12 +198,29 @@ static inline void *gr__block_data(gr_block *b) { return (char *)b + GR_BLOCK_HE
 void gr__memory_free(gr_ctx *c);
 static inline gr_scope *gr__scope_now(gr_ctx *c) { return c->scope[c->depth]; }
 
+/* parallel.c */
+/* Calls fn(user, i, worker) once for each i in [0, n), on the context's threads and the caller's; returns when all are done.
+ * worker < gr_threads(c), and no two tasks have the same one at a time. Any order: a task writes what no other reads. It must
+ * not touch the context: no error, no memory; a gr__parallel in it runs on the spot, as worker 0. */
+void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user);
+/* Does it pay to share out a loop that takes one thread so many ns? Sooner while threads are awake, never with one. */
+bool gr__parallel_pays(gr_ctx *c, double ns);
+/* The workers that such a loop may have at most, for their scratch: the same each time, whoever is awake. */
+int gr__parallel_workers(const gr_ctx *c, double ns);
+/* fn on ranges that together are [0, n), of items that take about so many ns each; on the whole at once where it does not pay
+ * to share them out. How it is cut depends on threads and time: the values of an item must not. */
+typedef void gr_range_fn(void *user, int64_t begin, int64_t end, int worker);
+void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user);
+int gr__threads_default(void);
+void gr__threads_free(gr_ctx *c);
+
 /* tensor.c */
 static inline size_t gr__type_size(gr_type t) { return t == GR_F32 ? 4 : t == GR_BOOL ? 1 : 8; }
 bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_type type);
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr);
 bool gr__give_memory(gr_scope *s, gr_tensor *t); /* contiguous, values not set */
 void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset, const int64_t *stride);
+static inline void gr__hold(gr_scope *s, gr_tensor *t) { t->next = s->held, s->held = t; } /* s gives its memory back */
 void gr__recycle(gr_scope *s, gr_tensor *t); /* nobody uses t any more: its block, or else its node, may be used again */
 void gr__release(gr_tensor *t); /* gives its block back before the scope ends; t must not be used again */
 bool gr__is_contiguous(int ndim, const int64_t *dim, const int64_t *stride);
@@ -182,8 +257,18 @@ static inline gr_run_arg gr__run_arg(const gr_tensor *t)
 }
 void gr__strided_args(int ndim, const int64_t *dim, int count, const gr_run_arg *a, gr_strided_fn *fn, void *user);
 
-/* Can a call on this tensor proceed? Not when it is NULL, an error stands, or its memory was given back (an error). */
+/* defer.c */
+bool gr__settle(const gr_tensor *t); /* where t has no data: computes it; false, and an error, where that cannot be */
+bool gr__settle_all(gr_ctx *c, gr_tensor *const *t, size_t n); /* those that wait, together; NULL is skipped */
+bool gr__before_write(const gr_tensor *t); /* computes what waits to read its memory */
+void gr__share_lazy(gr_tensor *t, gr_lazy *z);
+void gr__lazy_unref(gr_ctx *c, gr_lazy *z);
+int64_t gr__defer_default(void);
+
+/* Can a call on this tensor proceed? Not when it is NULL, an error stands, or its memory was given back (an error). Ready:
+ * it also has its values; usable: they may still wait. */
 bool gr__released_error(const gr_tensor *t); /* false */
-static inline bool gr__ready(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || gr__released_error(t)); }
+static inline bool gr__usable(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || t->lazy || gr__released_error(t)); }
+static inline bool gr__ready(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || gr__settle(t)); }
 
 #endif

@@ -14,6 +14,7 @@
  * Knows no tensor; the type is T of the body, included once for f32 and f64.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
+#include "kernels/lanes.h"
 
 #include <string.h>
 
@@ -28,8 +29,8 @@
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4)
 #define EACH_DOTS(X) X(1) X(2) X(3)
 #endif
-#define CHUNK_BYTES 262144 /* of images at once in conv2d_weight: a part of the second-level cache */
-#define CHUNK_LEAST 4      /* images at least, so that the sums across a vector are few */
+#define CHUNK_BYTES 131072 /* of images at once in conv2d_weight: a part of the second-level cache */
+#define CHUNK_LEAST 2      /* images at least, so that the sums across a vector are few */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -81,7 +82,7 @@ typedef struct plan {
     int64_t gradient;        /* of one channel of dy for conv2d_input */
     int64_t wide, full;      /* of one channel of results, with room for whole tiles: of positions, of planes */
     int64_t images;          /* at once in conv2d_weight */
-    size_t offset_bytes, panel_bytes, image_bytes, gradient_bytes, wide_bytes, full_bytes;
+    size_t offset_bytes, within_bytes, panel_bytes, image_bytes, gradient_bytes, wide_bytes, full_bytes;
     double bytes;            /* all of it, where it may not fit a size_t */
 } plan;
 
@@ -111,6 +112,7 @@ static plan plan_of(const gr_conv2d_size *s, size_t size)
     p.panel_bytes = rounded(groups * taps * (double)most((s->cout + MAX_ROWS) * s->cin, (s->cin + MAX_ROWS) * s->cout), size);
     p.image_bytes = rounded(in * (double)p.channel + (double)tile, size);
     p.gradient_bytes = rounded(out * (double)p.gradient + (double)tile, size);
+    p.within_bytes = rounded((double)p.wide, size);
     p.wide_bytes = rounded((double)(s->cout + MAX_ROWS) * (double)p.wide, size);
     p.full_bytes = rounded((double)(s->cin + MAX_ROWS) * (double)p.full, size);
     const double each = (double)p.image_bytes + out * (double)p.wide * (double)size;
@@ -123,51 +125,67 @@ static int64_t place_of(const plan *p, int64_t kh, int64_t kw)
     return (kh % p->row.period * p->col.phases + kw % p->col.period) * p->plane + lead_of(&p->row, kh) * p->col.len + lead_of(&p->col, kw);
 }
 
-static size_t scratch_bytes(const gr_conv2d_size *s, int type)
+static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 {
     const size_t size = type == GR_K_F32 ? 4 : 8;
     plan p = plan_of(s, size);
-    if (p.bytes > 0x1p58) return (size_t)1 << 63;
-    size_t forward = p.panel_bytes + p.image_bytes + p.wide_bytes, input = p.panel_bytes + p.gradient_bytes + p.full_bytes;
-    size_t weight = (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
+    if (p.bytes > 0x1p58) return (gr_conv2d_bytes){ 0, (size_t)1 << 63 };
+    size_t forward = p.image_bytes + p.wide_bytes, input = p.gradient_bytes + p.full_bytes;
+    size_t weight = p.offset_bytes + p.within_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
     size_t larger = forward > input ? forward : input;
-    return p.offset_bytes + (larger > weight ? larger : weight) + 64;
+    larger = larger > weight ? larger : weight;
+    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger + 127) / 64 * 64 };
 }
+
+/* MULADDV: c + x a in the lanes of m, a mask as INSIDE holds it; in the others c, or c + 0 a */
+#if defined(__AVX512F__)
+#define MULADD_f32(x, a, c) ((f32_vec)_mm512_fmadd_ps((__m512)(x), _mm512_set1_ps(a), (__m512)(c)))
+#define MULADD_f64(x, a, c) ((f64_vec)_mm512_fmadd_pd((__m512d)(x), _mm512_set1_pd(a), (__m512d)(c)))
+#define INSIDE_f32 __mmask16
+#define INSIDE_f64 __mmask8
+#define INSIDE_OF_f32(m) _mm512_movepi32_mask((__m512i)(m))
+#define INSIDE_OF_f64(m) _mm512_movepi64_mask((__m512i)(m))
+#define MULADDV_f32(x, a, c, m) ((f32_vec)_mm512_mask3_fmadd_ps((__m512)(x), (__m512)(a), (__m512)(c), m))
+#define MULADDV_f64(x, a, c, m) ((f64_vec)_mm512_mask3_fmadd_pd((__m512d)(x), (__m512d)(a), (__m512d)(c), m))
+#else
+#define INSIDE_f32 f32_mask
+#define INSIDE_f64 f64_mask
+#define INSIDE_OF_f32(m) (m)
+#define INSIDE_OF_f64(m) (m)
+#if defined(__FMA__)
+#define MULADD_f32(x, a, c) ((f32_vec)_mm256_fmadd_ps((__m256)(x), _mm256_set1_ps(a), (__m256)(c)))
+#define MULADD_f64(x, a, c) ((f64_vec)_mm256_fmadd_pd((__m256d)(x), _mm256_set1_pd(a), (__m256d)(c)))
+#define MULADDV_f32(x, a, c, m) ((f32_vec)_mm256_fmadd_ps((__m256)((f32_mask)(x) & (m)), (__m256)(a), (__m256)(c)))
+#define MULADDV_f64(x, a, c, m) ((f64_vec)_mm256_fmadd_pd((__m256d)((f64_mask)(x) & (m)), (__m256d)(a), (__m256d)(c)))
+#else
+#define MULADD_f32(x, a, c) ((c) + (x) * (a))
+#define MULADD_f64(x, a, c) ((c) + (x) * (a))
+#define MULADDV_f32(x, a, c, m) ((c) + (f32_vec)((f32_mask)(x) & (m)) * (a))
+#define MULADDV_f64(x, a, c, m) ((c) + (f64_vec)((f64_mask)(x) & (m)) * (a))
+#endif
+#endif
 
 #define T float
 #define S f32
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#define MULADD(x, a, c) ((f32_conv_vec)_mm512_fmadd_ps((__m512)(x), _mm512_set1_ps(a), (__m512)(c)))
-#define MULADDV(x, a, c) ((f32_conv_vec)_mm512_fmadd_ps((__m512)(x), (__m512)(a), (__m512)(c)))
-#elif defined(__FMA__)
-#include <immintrin.h>
-#define MULADD(x, a, c) ((f32_conv_vec)_mm256_fmadd_ps((__m256)(x), _mm256_set1_ps(a), (__m256)(c)))
-#define MULADDV(x, a, c) ((f32_conv_vec)_mm256_fmadd_ps((__m256)(x), (__m256)(a), (__m256)(c)))
-#else
-#define MULADD(x, a, c) ((c) + (x) * (a))
-#define MULADDV(x, a, c) ((c) + (x) * (a))
-#endif
+#define I int32_t
 #include "kernels/conv_body.h"
-
+#undef T
+#undef S
+#undef I
 #define T double
 #define S f64
-#if defined(__AVX512F__)
-#define MULADD(x, a, c) ((f64_conv_vec)_mm512_fmadd_pd((__m512d)(x), _mm512_set1_pd(a), (__m512d)(c)))
-#define MULADDV(x, a, c) ((f64_conv_vec)_mm512_fmadd_pd((__m512d)(x), (__m512d)(a), (__m512d)(c)))
-#elif defined(__FMA__)
-#define MULADD(x, a, c) ((f64_conv_vec)_mm256_fmadd_pd((__m256d)(x), _mm256_set1_pd(a), (__m256d)(c)))
-#define MULADDV(x, a, c) ((f64_conv_vec)_mm256_fmadd_pd((__m256d)(x), (__m256d)(a), (__m256d)(c)))
-#else
-#define MULADD(x, a, c) ((c) + (x) * (a))
-#define MULADDV(x, a, c) ((c) + (x) * (a))
-#endif
+#define I int64_t
 #include "kernels/conv_body.h"
+#undef T
+#undef S
+#undef I
 
 void FOR_ISA(gr__fill_conv)(gr_kernel_table *t)
 {
     t->conv2d[GR_K_F32] = f32_conv2d, t->conv2d[GR_K_F64] = f64_conv2d;
     t->conv2d_input[GR_K_F32] = f32_conv2d_input, t->conv2d_input[GR_K_F64] = f64_conv2d_input;
     t->conv2d_weight[GR_K_F32] = f32_conv2d_weight, t->conv2d_weight[GR_K_F64] = f64_conv2d_weight;
-    t->conv2d_scratch = scratch_bytes;
+    t->conv2d_pack[GR_K_F32] = f32_conv2d_pack, t->conv2d_pack[GR_K_F64] = f64_conv2d_pack;
+    t->conv2d_input_pack[GR_K_F32] = f32_conv2d_input_pack, t->conv2d_input_pack[GR_K_F64] = f64_conv2d_input_pack;
+    t->conv2d_bytes = bytes_of;
 }

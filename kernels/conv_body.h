@@ -1,17 +1,20 @@
-/* The convolution loops of conv.c for one type: T, its suffix S, its vector's MULADD. No include guard: it is included
- * once for each type.
+/* The convolution loops of conv.c for one type: T, its suffix S, its vector's MULADD, INSIDE, MULADDV. No include guard:
+ * it is included once for each type, after lanes.h.
  * SPDX-License-Identifier: MIT */
-#define N2(a, b) a##_##b
-#define N1(a, b) N2(a, b)
-#define N(name) N1(S, name)
-#define VEC N(conv_vec)
-#define W (VECTOR_BYTES / (int64_t)sizeof(T))
+#define VEC N(S, vec)
+#define MASK N(S, mask)
+#define W N(S, W)
 
-typedef T VEC __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+static inline void N(S, copy)(int64_t n, const T *from, T *to)
+{
+    int64_t j = 0;
+    for (; j + W <= n; j += W) N(S, store)(to + j, N(S, load)(from + j));
+    if (j < n) N(S, store_first)(to + j, n - j, N(S, load_first)(from + j, n - j, (VEC){ 0 }));
+}
 
 /* ---- between images and padded phase planes -------------------------------------------------------------------------*/
 /* One image of `channels` planes h x w into planes of phases, pitch `channel` apart; what is padding stays as it is. */
-static void N(spread)(const plan *p, int64_t channels, const T *x, T *out)
+static void N(S, spread)(const plan *p, int64_t channels, const T *x, T *out)
 {
     const axis *r = &p->row, *c = &p->col;
     for (int64_t k = 0; k < channels; k++, x += r->size * c->size, out += p->channel)
@@ -19,11 +22,10 @@ static void N(spread)(const plan *p, int64_t channels, const T *x, T *out)
             for (int64_t b = 0; b < c->phases; b++) {
                 const int64_t from = first_of(c, b), to = end_of(c, b), shift = shift_of(c, b);
                 T *plane = out + (a * c->phases + b) * p->plane;
-                for (int64_t i = first_of(r, a); i < end_of(r, a); i++) {
+                for (int64_t i = first_of(r, a), end = end_of(r, a); i < end; i++) {
                     const T *line = x + (shift_of(r, a) + i * r->stride) * c->size + shift;
                     T *at = plane + i * c->len;
-                    if (c->stride == 1)
-                        for (int64_t j = from; j < to; j++) at[j] = line[j];
+                    if (c->stride == 1) N(S, copy)(to - from, line + from, at + from);
                     else
                         for (int64_t j = from; j < to; j++) at[j] = line[j * c->stride];
                 }
@@ -31,37 +33,36 @@ static void N(spread)(const plan *p, int64_t channels, const T *x, T *out)
 }
 
 /* One phase plane back to the places of the image that it came from. */
-static void N(collect)(const plan *p, int64_t a, int64_t b, const T *plane, T *x)
+static void N(S, collect)(const plan *p, int64_t a, int64_t b, const T *plane, T *x)
 {
     const axis *r = &p->row, *c = &p->col;
     const int64_t from = first_of(c, b), to = end_of(c, b), shift = shift_of(c, b);
-    for (int64_t i = first_of(r, a); i < end_of(r, a); i++) {
+    for (int64_t i = first_of(r, a), end = end_of(r, a); i < end; i++) {
         T *line = x + (shift_of(r, a) + i * r->stride) * c->size + shift;
         const T *at = plane + i * c->len;
-        if (c->stride == 1)
-            for (int64_t j = from; j < to; j++) line[j] = at[j];
+        if (c->stride == 1) N(S, copy)(to - from, at + from, line + from);
         else
             for (int64_t j = from; j < to; j++) line[j * c->stride] = at[j];
     }
 }
 
 /* Output planes oh x ow into rows of the phase planes' pitch. */
-static void N(widen)(const plan *p, int64_t channels, const T *y, T *out, int64_t pitch)
+static void N(S, widen)(const plan *p, int64_t channels, const T *y, T *out, int64_t pitch)
 {
+    const int64_t rows = p->row.out, n = p->col.out, len = p->col.len;
     for (int64_t k = 0; k < channels; k++, out += pitch)
-        for (int64_t i = 0; i < p->row.out; i++, y += p->col.out)
-            for (int64_t j = 0; j < p->col.out; j++) out[i * p->col.len + j] = y[j];
+        for (int64_t i = 0; i < rows; i++, y += n) N(S, copy)(n, y, out + i * len);
 }
 
-static void N(narrow)(const plan *p, int64_t channels, const T *wide, int64_t pitch, T *y)
+static void N(S, narrow)(const plan *p, int64_t channels, const T *wide, int64_t pitch, T *y)
 {
+    const int64_t rows = p->row.out, n = p->col.out, len = p->col.len;
     for (int64_t k = 0; k < channels; k++, wide += pitch)
-        for (int64_t i = 0; i < p->row.out; i++, y += p->col.out)
-            for (int64_t j = 0; j < p->col.out; j++) y[j] = wide[i * p->col.len + j];
+        for (int64_t i = 0; i < rows; i++, y += n) N(S, copy)(n, wide + i * len, y);
 }
 
 /* ---- out[i][q] = sum_k a[k][i] b[offset[k] + q] -----------------------------------------------------------------------*/
-static inline __attribute__((always_inline)) void N(tile)(const int mr, const int nv, int64_t count, const int64_t *offset, const T *a,
+static inline __attribute__((always_inline)) void N(S, tile)(const int mr, const int nv, int64_t count, const int64_t *offset, const T *a,
                                                           const T *b, T *out, int64_t pitch)
 {
     VEC acc[MAX_ROWS][3];
@@ -72,30 +73,30 @@ static inline __attribute__((always_inline)) void N(tile)(const int mr, const in
         VEC x[3];
         _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) x[v] = *(const VEC *)(from + v * W);
         _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
-            _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = MULADD(x[v], a[i], acc[i][v]);
+            _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = N(MULADD, S)(x[v], a[i], acc[i][v]);
     }
     for (int i = 0; i < mr; i++)
         for (int v = 0; v < nv; v++) *(VEC *)(out + i * pitch + v * W) = acc[i][v];
 }
 
-typedef void N(tile_fn)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch);
+typedef void N(S, tile_fn)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch);
 #define TILE(mr)                                                                                                     \
-    static void N(tile_##mr##_1)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch) \
+    static void N(S, tile_##mr##_1)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch) \
     {                                                                                                                \
-        N(tile)(mr, 1, count, offset, a, b, out, pitch);                                                             \
+        N(S, tile)(mr, 1, count, offset, a, b, out, pitch);                                                             \
     }                                                                                                                \
-    static void N(tile_##mr##_3)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch) \
+    static void N(S, tile_##mr##_3)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch) \
     {                                                                                                                \
-        N(tile)(mr, 3, count, offset, a, b, out, pitch);                                                             \
+        N(S, tile)(mr, 3, count, offset, a, b, out, pitch);                                                             \
     }
 EACH_ROWS(TILE)
 #undef TILE
 
 /* All `blocks` of mr rows over n positions; `out` has room for tiles of 3 vectors, b for reading that far. */
-static void N(product)(int64_t blocks, int mr, int64_t n, int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch)
+static void N(S, product)(int64_t blocks, int mr, int64_t n, int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch)
 {
-#define TILE(mr) { N(tile_##mr##_1), N(tile_##mr##_3) },
-    static N(tile_fn) *const tiles[][2] = { { NULL, NULL }, EACH_ROWS(TILE) };
+#define TILE(mr) { N(S, tile_##mr##_1), N(S, tile_##mr##_3) },
+    static N(S, tile_fn) *const tiles[][2] = { { NULL, NULL }, EACH_ROWS(TILE) };
 #undef TILE
     for (int64_t q = 0, step; q < n; q += step) {
         bool narrow = n - q <= W;
@@ -105,35 +106,45 @@ static void N(product)(int64_t blocks, int mr, int64_t n, int64_t count, const i
 }
 
 /* ---- y from x and w ----------------------------------------------------------------------------------------------------*/
-static void N(conv2d)(const gr_conv2d_size *s, const void *x_, const void *w_, void *y_, void *scratch)
+/* packed: where each tap lies in an image; then the weights, for each group in panels of rows, tap after tap */
+static void N(S, conv2d_pack)(const gr_conv2d_size *s, const void *w_, void *packed)
 {
-    const T *x = x_, *w = w_;
-    T *y = y_;
+    const T *w = w_;
     plan p = plan_of(s, sizeof(T));
-    int64_t *offset = scratch, taps = s->kh * s->kw, count = s->cin * taps;
-    T *a = after(scratch, p.offset_bytes), *b = after(a, p.panel_bytes), *wide = after(b, p.image_bytes);
+    int64_t *offset = packed, taps = s->kh * s->kw, count = s->cin * taps;
+    T *a = after(packed, p.offset_bytes);
     for (int64_t c = 0, k = 0; c < s->cin; c++)
         for (int64_t t = 0; t < taps; t++, k++) offset[k] = c * p.channel + place_of(&p, t / s->kw, t % s->kw);
     const int mr = rows_of(s->cout);
-    const int64_t blocks = blocks_of(s->cout, mr), panel = blocks * mr * count, pitch = p.wide;
-    for (int64_t r = 0; r < s->groups * blocks * mr; r++) {
-        int64_t g = r / (blocks * mr), o = r % (blocks * mr);
-        T *to = a + g * panel + o / mr * mr * count + o % mr;
+    const int64_t rows = blocks_of(s->cout, mr) * mr;
+    for (int64_t r = 0; r < s->groups * rows; r++) {
+        int64_t g = r / rows, o = r % rows;
+        T *to = a + g * rows * count + o / mr * mr * count + o % mr;
         for (int64_t k = 0; k < count; k++) to[k * mr] = o < s->cout ? w[(g * s->cout + o) * count + k] : 0;
     }
+}
+
+static void N(S, conv2d)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *x_, const void *packed, void *y_, void *scratch)
+{
+    plan p = plan_of(s, sizeof(T));
+    const int mr = rows_of(s->cout);
+    const int64_t *offset = packed, count = s->cin * s->kh * s->kw, image = s->groups * s->cin * s->h * s->w, result = s->cout * s->oh * s->ow;
+    const int64_t blocks = blocks_of(s->cout, mr), panel = blocks * mr * count, pitch = p.wide;
+    const T *x = (const T *)x_ + first * image, *a = (const T *)packed + p.offset_bytes / sizeof(T);
+    T *y = (T *)y_ + first * s->groups * result, *b = scratch, *wide = after(b, p.image_bytes);
     memset(b, 0, p.image_bytes);
-    for (int64_t n = 0; n < s->n; n++, x += s->groups * s->cin * s->h * s->w) {
-        N(spread)(&p, s->groups * s->cin, x, b);
-        for (int64_t g = 0; g < s->groups; g++, y += s->cout * s->oh * s->ow) {
-            N(product)(blocks, mr, p.positions, count, offset, a + g * panel, b + g * s->cin * p.channel, wide, pitch);
-            N(narrow)(&p, s->cout, wide, pitch, y);
+    for (int64_t n = first; n < end; n++, x += image) {
+        N(S, spread)(&p, s->groups * s->cin, x, b);
+        for (int64_t g = 0; g < s->groups; g++, y += result) {
+            N(S, product)(blocks, mr, p.positions, count, offset, a + g * panel, b + g * s->cin * p.channel, wide, pitch);
+            N(S, narrow)(&p, s->cout, wide, pitch, y);
         }
     }
 }
 
 /* ---- dx from dy and w: each phase plane is a convolution of dy with the taps that fall on it --------------------------*/
 /* The taps of phase (a, b): their offsets into dy and, in panels, their weights. Returns how many. */
-static int64_t N(taps_of_phase)(const gr_conv2d_size *s, const plan *p, int64_t a, int64_t b, const T *w, int mr, int64_t blocks,
+static int64_t N(S, taps_of_phase)(const gr_conv2d_size *s, const plan *p, int64_t a, int64_t b, const T *w, int mr, int64_t blocks,
                                 int64_t *offset, T *panels)
 {
     int64_t count = 0, taps = s->kh * s->kw;
@@ -152,39 +163,48 @@ static int64_t N(taps_of_phase)(const gr_conv2d_size *s, const plan *p, int64_t 
     return count;
 }
 
-static void N(conv2d_input)(const gr_conv2d_size *s, const void *dy_, const void *w_, void *dx_, void *scratch)
+static void N(S, conv2d_input_pack)(const gr_conv2d_size *s, const void *w_, void *packed)
 {
-    const T *dy = dy_, *w = w_;
-    T *dx = dx_;
+    const T *w = w_;
     plan p = plan_of(s, sizeof(T));
-    const int64_t phases = p.row.phases * p.col.phases, taps = s->kh * s->kw, plane = s->h * s->w, pitch = p.full;
-    int64_t *offset = scratch;
-    T *a = after(scratch, p.offset_bytes), *b = after(a, p.panel_bytes), *wide = after(b, p.gradient_bytes);
+    const int64_t phases = p.row.phases * p.col.phases, taps = s->kh * s->kw;
+    int64_t *offset = packed;
+    T *a = after(packed, p.offset_bytes);
     const int mr = rows_of(s->cin);
     const int64_t blocks = blocks_of(s->cin, mr), panel = blocks * mr * s->cout * taps;
-    memset(dx, 0, (size_t)(s->n * s->groups * s->cin * plane) * sizeof(T));
-    memset(b, 0, p.gradient_bytes);
-    if (s->cin == 0) return;
-    for (int64_t g = 0; g < s->groups; g++)
+    for (int64_t g = 0; g < s->groups && s->cin > 0; g++)
         for (int64_t f = 0, k = 0; f < phases; f++)
-            k += N(taps_of_phase)(s, &p, f / p.col.phases, f % p.col.phases, w + g * s->cout * s->cin * taps, mr, blocks, offset + k,
+            k += N(S, taps_of_phase)(s, &p, f / p.col.phases, f % p.col.phases, w + g * s->cout * s->cin * taps, mr, blocks, offset + k,
                                   a + g * panel + k * blocks * mr);
-    for (int64_t n = 0; n < s->n; n++, dy += s->groups * s->cout * s->oh * s->ow) {
-        N(widen)(&p, s->groups * s->cout, dy, b + p.lead, p.gradient);
+}
+
+static void N(S, conv2d_input)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *dy_, const void *packed, void *dx_, void *scratch)
+{
+    plan p = plan_of(s, sizeof(T));
+    const int mr = rows_of(s->cin);
+    const int64_t phases = p.row.phases * p.col.phases, plane = s->h * s->w, result = s->groups * s->cout * s->oh * s->ow, pitch = p.full;
+    const int64_t *offset = packed, blocks = blocks_of(s->cin, mr), panel = blocks * mr * s->cout * s->kh * s->kw;
+    const T *dy = (const T *)dy_ + first * result, *a = (const T *)packed + p.offset_bytes / sizeof(T);
+    T *dx = (T *)dx_ + first * s->groups * s->cin * plane, *b = scratch, *wide = after(b, p.gradient_bytes);
+    memset(dx, 0, (size_t)((end - first) * s->groups * s->cin * plane) * sizeof(T));
+    memset(b, 0, p.gradient_bytes);
+    for (int64_t n = first; n < end && s->cin > 0; n++, dy += result) {
+        N(S, widen)(&p, s->groups * s->cout, dy, b + p.lead, p.gradient);
         for (int64_t g = 0; g < s->groups; g++, dx += s->cin * plane)
             for (int64_t f = 0, k = 0; f < phases; f++) {
                 int64_t fa = f / p.col.phases, fb = f % p.col.phases, count = s->cout * taps_in(&p.row, fa) * taps_in(&p.col, fb);
-                N(product)(blocks, mr, p.plane, count, offset + k, a + g * panel + k * blocks * mr, b + g * s->cout * p.gradient, wide, pitch);
-                for (int64_t c = 0; c < s->cin; c++) N(collect)(&p, fa, fb, wide + c * pitch, dx + c * plane);
+                N(S, product)(blocks, mr, p.plane, count, offset + k, a + g * panel + k * blocks * mr, b + g * s->cout * p.gradient, wide, pitch);
+                for (int64_t c = 0; c < s->cin; c++) N(S, collect)(&p, fa, fb, wide + c * pitch, dx + c * plane);
                 k += count;
             }
     }
 }
 
 /* ---- dw from x and dy: dot products along the positions ------------------------------------------------------------------*/
-/* dw[i][j] += sum over `images` and n positions of dy[i] x[offset[j]], for mr rows and nt taps */
-static inline __attribute__((always_inline)) void N(dots)(const int mr, const int nt, int64_t images, int64_t n, const int64_t *offset,
-                                                          const T *x, int64_t x_step, const T *dy, int64_t pitch, int64_t dy_step, T *dw, int64_t row)
+/* dw[i][j] += sum over `images` and those of n positions that are `within` of dy[i] x[offset[j]], for mr rows and nt taps. The
+ * other positions, between the rows of dy, are not of these products, and x may be infinite there. */
+static inline __attribute__((always_inline)) void N(S, dots)(const int mr, const int nt, int64_t images, int64_t n, const int64_t *offset,
+                                                          const I *within, const T *x, int64_t x_step, const T *dy, int64_t pitch, int64_t dy_step, T *dw, int64_t row)
 {
     VEC acc[MAX_DOTS][4];
     for (int i = 0; i < mr; i++)
@@ -192,37 +212,41 @@ static inline __attribute__((always_inline)) void N(dots)(const int mr, const in
     for (int64_t m = 0; m < images; m++, x += x_step, dy += dy_step)
         for (int64_t q = 0; q < n; q += W) {
             VEC g[MAX_DOTS];
+            const MASK at = *(const MASK *)(within + q);
+            const N(INSIDE, S) inside = N(INSIDE_OF, S)(at);
             _Pragma("GCC unroll 6") for (int i = 0; i < mr; i++) g[i] = *(const VEC *)(dy + i * pitch + q);
             _Pragma("GCC unroll 4") for (int t = 0; t < nt; t++)
             {
                 const VEC v = *(const VEC *)(x + offset[t] + q);
-                _Pragma("GCC unroll 6") for (int i = 0; i < mr; i++) acc[i][t] = MULADDV(v, g[i], acc[i][t]);
+                _Pragma("GCC unroll 6") for (int i = 0; i < mr; i++) acc[i][t] = N(MULADDV, S)(v, g[i], acc[i][t], inside);
             }
         }
     for (int i = 0; i < mr; i++)
         for (int t = 0; t < nt; t++) {
-            T sum = 0;
-            for (int64_t j = 0; j < W; j++) sum += acc[i][t][j];
-            dw[i * row + t] += sum;
+            T lane[W];
+            *(VEC *)lane = acc[i][t];
+            _Pragma("GCC unroll 4") for (int64_t half = W / 2; half > 0; half /= 2)
+                _Pragma("GCC unroll 8") for (int64_t j = 0; j < half; j++) lane[j] += lane[j + half];
+            dw[i * row + t] += lane[0];
         }
 }
 
-typedef void N(dots_fn)(int64_t images, int64_t n, const int64_t *offset, const T *x, int64_t x_step, const T *dy, int64_t pitch, int64_t dy_step, T *dw, int64_t row);
+typedef void N(S, dots_fn)(int64_t images, int64_t n, const int64_t *offset, const I *within, const T *x, int64_t x_step, const T *dy, int64_t pitch, int64_t dy_step, T *dw, int64_t row);
 #define DOTS(mr, nt)                                                                                                 \
-    static void N(dots_##mr##_##nt)(int64_t images, int64_t n, const int64_t *offset, const T *x, int64_t x_step, const T *dy, int64_t pitch, \
-                                    int64_t dy_step, T *dw, int64_t row)                                             \
+    static void N(S, dots_##mr##_##nt)(int64_t images, int64_t n, const int64_t *offset, const I *within, const T *x, int64_t x_step, \
+                                       const T *dy, int64_t pitch, int64_t dy_step, T *dw, int64_t row)              \
     {                                                                                                                \
-        N(dots)(mr, nt, images, n, offset, x, x_step, dy, pitch, dy_step, dw, row);                                  \
+        N(S, dots)(mr, nt, images, n, offset, within, x, x_step, dy, pitch, dy_step, dw, row);                       \
     }
 #define BOTH(mr) DOTS(mr, 1) DOTS(mr, 4)
 EACH_DOTS(BOTH)
 #undef BOTH
 #undef DOTS
 
-static void N(conv2d_weight)(const gr_conv2d_size *s, const void *x_, const void *dy_, void *dw_, void *scratch)
+static void N(S, conv2d_weight)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *x_, const void *dy_, void *dw_, void *scratch)
 {
-#define BOTH(mr) { N(dots_##mr##_1), N(dots_##mr##_4) },
-    static N(dots_fn) *const dots[][2] = { { NULL, NULL }, EACH_DOTS(BOTH) };
+#define BOTH(mr) { N(S, dots_##mr##_1), N(S, dots_##mr##_4) },
+    static N(S, dots_fn) *const dots[][2] = { { NULL, NULL }, EACH_DOTS(BOTH) };
 #undef BOTH
     const T *x = x_, *dy = dy_;
     T *dw = dw_;
@@ -230,32 +254,28 @@ static void N(conv2d_weight)(const gr_conv2d_size *s, const void *x_, const void
     int64_t *offset = scratch, taps = s->kh * s->kw, count = s->cin * taps;
     for (int64_t c = 0, k = 0; c < s->cin; c++)
         for (int64_t t = 0; t < taps; t++, k++) offset[k] = c * p.channel + place_of(&p, t / s->kw, t % s->kw);
-    const int64_t chunk = p.images, x_step = (int64_t)(p.image_bytes / sizeof(T)), pitch = p.wide, dy_step = s->groups * s->cout * pitch;
-    T *b = after(scratch, p.offset_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
+    const int64_t chunk = least(p.images, most(1, end - first)), x_step = (int64_t)(p.image_bytes / sizeof(T)), pitch = p.wide, dy_step = s->groups * s->cout * pitch;
+    I *within = after(scratch, p.offset_bytes);
+    T *b = after(within, p.within_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
+    for (int64_t q = 0; q < p.wide; q++) within[q] = q < p.positions && q % p.col.len < p.col.out ? -1 : 0;
     memset(dw, 0, (size_t)(s->groups * s->cout * count) * sizeof(T));
     memset(b, 0, (size_t)chunk * p.image_bytes);
     memset(g, 0, (size_t)(chunk * dy_step) * sizeof(T));
-    for (int64_t n = 0; n < s->n; n += chunk) {
-        int64_t images = least(chunk, s->n - n);
+    for (int64_t n = first; n < end; n += chunk) {
+        int64_t images = least(chunk, end - n);
         for (int64_t m = 0; m < images; m++) {
-            N(spread)(&p, s->groups * s->cin, x + (n + m) * s->groups * s->cin * s->h * s->w, b + m * x_step);
-            N(widen)(&p, s->groups * s->cout, dy + (n + m) * s->groups * s->cout * s->oh * s->ow, g + m * dy_step, pitch);
+            N(S, spread)(&p, s->groups * s->cin, x + (n + m) * s->groups * s->cin * s->h * s->w, b + m * x_step);
+            N(S, widen)(&p, s->groups * s->cout, dy + (n + m) * s->groups * s->cout * s->oh * s->ow, g + m * dy_step, pitch);
         }
         for (int64_t r = 0; r < s->groups; r++)
             for (int64_t i = 0; i < s->cout; i += MAX_DOTS)
                 for (int64_t k = 0, nt; k < count; k += nt) {
                     nt = count - k >= 4 ? 4 : 1;
-                    dots[least(MAX_DOTS, s->cout - i)][nt == 4](images, p.positions, offset + k, b + r * s->cin * p.channel, x_step,
+                    dots[least(MAX_DOTS, s->cout - i)][nt == 4](images, p.positions, offset + k, within, b + r * s->cin * p.channel, x_step,
                                                                  g + (r * s->cout + i) * pitch, pitch, dy_step, dw + (r * s->cout + i) * count + k, count);
                 }
     }
 }
-#undef N2
-#undef N1
-#undef N
 #undef VEC
+#undef MASK
 #undef W
-#undef T
-#undef S
-#undef MULADD
-#undef MULADDV

@@ -1,4 +1,4 @@
-/* Element-wise loops and accumulating reductions, one function for each row of the table and type.
+/* Element-wise loops, one function for each row of the table and type.
  * Knows no shape: a run of n elements with a stride for each operand. The body is included once for each type.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
@@ -6,6 +6,13 @@
 
 #include <math.h>
 #include <string.h>
+
+/* No iteration reads what another writes: the result is an operand itself, or apart from it. */
+#ifdef __clang__
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
 
 /* ---- one element of each type ------------------------------------------------------------------------------------*/
 #define FUNCTIONS(T, S, M, V)                                                                                         \
@@ -50,13 +57,13 @@ FUNCTIONS(double, f64, AS_IS, V64)
 
 /* ---- integers and bools: what index arithmetic and masks need --------------------------------------------------------*/
 #define EW_ANY(name, T, R, expr)                                                                                     \
-    static void name(int64_t n, char *const *p, const int64_t *s)                                                    \
+    static void name(int64_t n, char *const *p)                                                                      \
     {                                                                                                                \
         R *y_ = (R *)(void *)p[0];                                                                                   \
         const T *a_ = (const T *)(const void *)p[1], *b_ = (const T *)(const void *)p[2];                            \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
-            T a = a_[i * s[1]], b = b_[i * s[2]];                                                                    \
-            y_[i * s[0]] = (expr);                                                                                   \
+        INDEPENDENT for (int64_t i = 0; i < n; i++) {                                                                \
+            T a = a_[i], b = b_[i];                                                                                  \
+            y_[i] = (expr);                                                                                          \
         }                                                                                                            \
     }
 /* signed overflow wraps, as in every tensor library: computed unsigned */
@@ -70,13 +77,13 @@ GR_EW_COMPARE(ROW)
 #undef ROW
 
 #define I64_UNARY(name, expr)                                                                                        \
-    static void i64_##name(int64_t n, char *const *p, const int64_t *s)                                              \
+    static void i64_##name(int64_t n, char *const *p)                                                                \
     {                                                                                                                \
         int64_t *y = (int64_t *)(void *)p[0];                                                                        \
         const int64_t *x_ = (const int64_t *)(const void *)p[1];                                                     \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
-            int64_t x = x_[i * s[1]];                                                                                \
-            y[i * s[0]] = (expr);                                                                                    \
+        INDEPENDENT for (int64_t i = 0; i < n; i++) {                                                                \
+            int64_t x = x_[i];                                                                                       \
+            y[i] = (expr);                                                                                           \
         }                                                                                                            \
     }
 I64_UNARY(neg, (int64_t)(0 - (uint64_t)x))
@@ -84,39 +91,25 @@ I64_UNARY(abs, x < 0 ? (int64_t)(0 - (uint64_t)x) : x)
 I64_UNARY(sign, (x > 0) - (x < 0))
 I64_UNARY(square, (int64_t)((uint64_t)x * (uint64_t)x))
 
-#define ACCUMULATE(name, expr)                                                                                       \
-    static void i64_##name(int64_t n, char *const *p, const int64_t *s)                                              \
-    {                                                                                                                \
-        int64_t *y = (int64_t *)(void *)p[0];                                                                        \
-        const int64_t *x_ = (const int64_t *)(const void *)p[1];                                                     \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
-            int64_t x = x_[i * s[1]], a = y[i * s[0]];                                                               \
-            y[i * s[0]] = (expr);                                                                                    \
-        }                                                                                                            \
-    }
-ACCUMULATE(sum, (int64_t)((uint64_t)a + (uint64_t)x))
-ACCUMULATE(prod, (int64_t)((uint64_t)a * (uint64_t)x))
-ACCUMULATE(max, x > a ? x : a)
-ACCUMULATE(min, x < a ? x : a)
-
 /* ---- any type ------------------------------------------------------------------------------------------------------*/
 #define WHERE_AND_COPY(S, T)                                                                                         \
-    static void S##_where(int64_t n, char *const *p, const int64_t *s)                                               \
+    static void S##_where(int64_t n, char *const *p)                                                                 \
     {                                                                                                                \
         T *y = (T *)(void *)p[0];                                                                                    \
         const bool *c = (const bool *)p[1];                                                                          \
         const T *a = (const T *)(const void *)p[2], *b = (const T *)(const void *)p[3];                              \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
-            T u = a[i * s[2]], v = b[i * s[3]];                                                                      \
-            y[i * s[0]] = c[i * s[1]] ? u : v;                                                                       \
+        INDEPENDENT for (int64_t i = 0; i < n; i++) {                                                                \
+            T u = a[i], v = b[i];                                                                                    \
+            y[i] = c[i] ? u : v;                                                                                     \
         }                                                                                                            \
     }                                                                                                                \
-    static void S##_copy(int64_t n, char *const *p, const int64_t *s)                                                \
+    static void S##_copy(int64_t n, void *y_, int64_t sy, const void *x_, int64_t sx)                                \
     {                                                                                                                \
-        T *y = (T *)(void *)p[0];                                                                                    \
-        const T *x = (const T *)(const void *)p[1];                                                                  \
-        if (s[0] == 1 && s[1] == 1) memmove(y, x, (size_t)n * sizeof *y);                                            \
-        else for (int64_t i = 0; i < n; i++) y[i * s[0]] = x[i * s[1]];                                              \
+        T *y = y_;                                                                                                   \
+        const T *x = x_;                                                                                             \
+        if (sy == 1 && sx == 1) memmove(y, x, (size_t)n * sizeof *y);                                                \
+        else if (sy == 1 && sx == 0) for (int64_t i = 0; i < n; i++) y[i] = *x;                                      \
+        else for (int64_t i = 0; i < n; i++) y[i * sy] = x[i * sx];                                                  \
     }
 WHERE_AND_COPY(bool, bool)
 WHERE_AND_COPY(i64, int64_t)
@@ -131,37 +124,44 @@ static inline int64_t to_i64(double v)
     return v >= 9223372036854775808.0 ? INT64_MAX : (int64_t)v;
 }
 #define CONVERT(A, TA, B, TB, expr)                                                                                  \
-    static void A##_to_##B(int64_t n, char *const *p, const int64_t *s)                                              \
+    static void A##_to_##B(int64_t n, char *const *p)                                                                \
     {                                                                                                                \
         TB *y = (TB *)(void *)p[0];                                                                                  \
         const TA *x_ = (const TA *)(const void *)p[1];                                                               \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
-            TA x = x_[i * s[1]];                                                                                     \
-            y[i * s[0]] = (TB)(expr);                                                                                \
+        INDEPENDENT for (int64_t i = 0; i < n; i++) {                                                                \
+            TA x = x_[i];                                                                                            \
+            y[i] = (TB)(expr);                                                                                       \
         }                                                                                                            \
     }
+CONVERT(bool, bool, bool, bool, x)
 CONVERT(bool, bool, i64, int64_t, x)
 CONVERT(bool, bool, f32, float, x)
 CONVERT(bool, bool, f64, double, x)
 CONVERT(i64, int64_t, bool, bool, x != 0)
+CONVERT(i64, int64_t, i64, int64_t, x)
 CONVERT(i64, int64_t, f32, float, x)
 CONVERT(i64, int64_t, f64, double, x)
 CONVERT(f32, float, bool, bool, x != 0)
 CONVERT(f32, float, i64, int64_t, to_i64((double)x))
+CONVERT(f32, float, f32, float, x)
 CONVERT(f32, float, f64, double, x)
 CONVERT(f64, double, bool, bool, x != 0)
 CONVERT(f64, double, i64, int64_t, to_i64(x))
 CONVERT(f64, double, f32, float, x)
+CONVERT(f64, double, f64, double, x)
 
 /* ---- the table -----------------------------------------------------------------------------------------------------*/
 void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
 {
 #define SET(name, type, fn) t->ew[GR_EW_##name][type] = fn;
 #define FLOATS(name) SET(name, GR_K_F32, f32_##name) SET(name, GR_K_F64, f64_##name)
-#define ROW(name, y, d) FLOATS(name) FLOATS(name##_dx)
+/* operands of a derivative: dy, then those of the value, then y */
+#define DERIVATIVE(name, read) FLOATS(name) t->reads[GR_EW_##name] = 1 + 2 * GR_READS_##read;
+    for (int k = 0; k < GR_EW_COUNT; k++) t->reads[k] = UINT8_MAX;
+#define ROW(name, y, d, reads) FLOATS(name) DERIVATIVE(name##_dx, reads)
     GR_EW_UNARY(ROW)
 #undef ROW
-#define ROW(name, y, da, db) FLOATS(name) FLOATS(name##_da) FLOATS(name##_db)
+#define ROW(name, y, da, reads_a, db, reads_b) FLOATS(name) DERIVATIVE(name##_da, reads_a) DERIVATIVE(name##_db, reads_b)
     GR_EW_BINARY(ROW)
 #undef ROW
 #define ROW(name, op) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
@@ -170,19 +170,16 @@ void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
 #define ROW(name) SET(name, GR_K_I64, i64_##name)
     ROW(neg) ROW(abs) ROW(sign) ROW(square) ROW(add) ROW(sub) ROW(mul) ROW(maximum) ROW(minimum)
     SET(clamp_min, GR_K_I64, i64_maximum) SET(clamp_max, GR_K_I64, i64_minimum)
-    ROW(sum) ROW(prod) ROW(max) ROW(min)
-#undef ROW
-#define ROW(name) FLOATS(name)
-    ROW(sum) ROW(prod) ROW(max) ROW(min)
 #undef ROW
 #define ROW(name) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
-    ROW(where) ROW(copy)
+    ROW(where)
 #undef ROW
 #define ROW(A, KA, B, KB) t->convert[KA][KB] = A##_to_##B;
+    ROW(bool, GR_K_BOOL, bool, GR_K_BOOL) ROW(i64, GR_K_I64, i64, GR_K_I64) ROW(f32, GR_K_F32, f32, GR_K_F32) ROW(f64, GR_K_F64, f64, GR_K_F64)
     ROW(bool, GR_K_BOOL, i64, GR_K_I64) ROW(bool, GR_K_BOOL, f32, GR_K_F32) ROW(bool, GR_K_BOOL, f64, GR_K_F64)
     ROW(i64, GR_K_I64, bool, GR_K_BOOL) ROW(i64, GR_K_I64, f32, GR_K_F32) ROW(i64, GR_K_I64, f64, GR_K_F64)
     ROW(f32, GR_K_F32, bool, GR_K_BOOL) ROW(f32, GR_K_F32, i64, GR_K_I64) ROW(f32, GR_K_F32, f64, GR_K_F64)
     ROW(f64, GR_K_F64, bool, GR_K_BOOL) ROW(f64, GR_K_F64, i64, GR_K_I64) ROW(f64, GR_K_F64, f32, GR_K_F32)
 #undef ROW
-    for (int k = 0; k < GR_K_TYPES; k++) t->convert[k][k] = t->ew[GR_EW_copy][k];
+    t->copy[GR_K_BOOL] = bool_copy, t->copy[GR_K_I64] = i64_copy, t->copy[GR_K_F32] = f32_copy, t->copy[GR_K_F64] = f64_copy;
 }

@@ -24,7 +24,7 @@
  * the parts of a product, which threads may share, have the bits of the whole.
  * The body is included once for f32 and once for f64.
  * SPDX-License-Identifier: MIT */
-#include "kernels/lanes.h"
+#include "kernels/block.h"
 
 #include <string.h>
 
@@ -111,7 +111,7 @@ static int64_t packed_b(const plan *p, int64_t w) { return !p->pack_b ? 0 : (p->
 #undef T
 #undef S
 
-static size_t scratch_bytes(const gr_gemm_size *s, int type)
+static size_t part_scratch(const gr_gemm_size *s, int type)
 {
     if (s->m == 0 || s->n == 0 || s->k == 0) return 0;
     const int64_t element = type == GR_K_F32 ? 4 : 8, w = VECTOR_BYTES / element;
@@ -119,8 +119,17 @@ static size_t scratch_bytes(const gr_gemm_size *s, int type)
     return (size_t)round_up((packed_a(&p, w) + packed_b(&p, w)) * element, 64);
 }
 
+/* What any strides and any smaller size need at most. */
+static size_t scratch_bytes(int64_t m, int64_t n, int64_t k, int type)
+{
+    const int64_t element = type == GR_K_F32 ? 4 : 8, width = NV * VECTOR_BYTES / element;
+    const int64_t a = least((m + MR) * k, RESIDENT + MR * KC) + FEW * k + 2 * width, b = round_up(n, width) * least(k, KC) + width * k;
+    return (size_t)round_up((a + b) * element, 64);
+}
+
 void FOR_ISA(gr__fill_gemm)(gr_kernel_table *t)
 {
     t->gemm[GR_K_F32] = f32_gemm, t->gemm[GR_K_F64] = f64_gemm;
-    t->gemm_scratch = scratch_bytes;
+    t->gemm_part[GR_K_F32] = f32_gemm_part, t->gemm_part[GR_K_F64] = f64_gemm_part;
+    t->gemm_scratch = scratch_bytes, t->gemm_part_scratch = part_scratch;
 }

@@ -1,7 +1,5 @@
 /* The matrix product for one type: T, its suffix S. No include guard: it is included once for each type.
  * SPDX-License-Identifier: MIT */
-#define N2(a, b) a##_##b
-#define N(a, b) N2(a, b)
 #define vec N(S, vec)
 #define W N(S, W)
 #define LANE N(S, LANE)
@@ -14,7 +12,7 @@ typedef struct N(S, walk) {
     const T *next; /* what to fetch, a line with each step */
     int64_t next_k;
     T *copy;          /* where a fused tile packs b */
-    N(S, mask) last;  /* columns of an edge tile */
+    N(S, edge) last;  /* columns of an edge tile */
     bool add;
 } N(S, walk);
 
@@ -23,11 +21,11 @@ typedef struct N(S, walk) {
 enum { N(S, EDGE), N(S, WHOLE), N(S, PACKED), N(S, FUSED), N(S, KINDS) };
 
 /* One tile of rows x nv vectors: c = or += a b. */
-static inline __attribute__((always_inline)) void N(S, tile)(const int rows, const int nv, const int kind, const N(S, walk) *s, const T *a,
+INLINE void N(S, tile)(const int rows, const int nv, const int kind, const N(S, walk) *s, const T *a,
                                                              const T *b, T *c)
 {
     const int64_t kc = s->kc, row = s->a_row, a_k = s->a_k, b_k = s->b_k, c_row = s->c_row, next_k = s->next_k;
-    const N(S, mask) last = s->last;
+    const N(S, edge) last = s->last;
     const T *a3 = a + 3 * row, *a6 = a3 + 3 * row, *a9 = a6 + 3 * row, *a12 = a9 + 3 * row; /* the rows between: a stride away, or two */
     const T *next = s->next;
     T *copy = s->copy;
@@ -35,7 +33,7 @@ static inline __attribute__((always_inline)) void N(S, tile)(const int rows, con
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (vec){ 0 };
 #define A(i) ((i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : i < 12 ? a9 : a12)[i % 3 * row] - (vec){ 0 })
-#define B(v) (kind == N(S, EDGE) ? N(S, load)(b, last) : *(const vec *)(b + v * W))
+#define B(v) (kind == N(S, EDGE) ? N(S, load_edge)(b, last) : *(const vec *)(b + v * W))
     const T *touch = c;
     const int64_t every = kind >= N(S, PACKED) ? kc / rows + 1 : kc;
     for (int64_t k = 0, to; k < kc;) {
@@ -71,10 +69,10 @@ static inline __attribute__((always_inline)) void N(S, tile)(const int rows, con
 #undef B
     if (s->add)
         UNROLL for (int i = 0; i < rows; i++)
-            UNROLL for (int v = 0; v < nv; v++) acc[i][v] += kind == N(S, EDGE) ? N(S, load)(c + i * c_row, last) : *(const vec *)(c + i * c_row + v * W);
+            UNROLL for (int v = 0; v < nv; v++) acc[i][v] += kind == N(S, EDGE) ? N(S, load_edge)(c + i * c_row, last) : *(const vec *)(c + i * c_row + v * W);
     UNROLL for (int i = 0; i < rows; i++, c += c_row)
         UNROLL for (int v = 0; v < nv; v++) {
-            if (kind == N(S, EDGE)) N(S, store)(c, last, acc[i][v]);
+            if (kind == N(S, EDGE)) N(S, store_edge)(c, last, acc[i][v]);
             else *(vec *)(c + v * W) = acc[i][v];
         }
 }
@@ -133,8 +131,8 @@ static void N(S, pack)(int64_t n, int64_t kc, const T *x, int64_t rs, int64_t cs
             T *to = out + r;
             int64_t k = 0;
             if (rs == 1) {
-                const N(S, mask) mask = N(S, first)(some);
-                for (; k < kc; k++) *(vec *)(to + k * width) = N(S, load)(from + k * cs, mask);
+                const N(S, edge) mask = N(S, first)(some);
+                for (; k < kc; k++) *(vec *)(to + k * width) = N(S, load_edge)(from + k * cs, mask);
                 continue;
             }
             for (int64_t q = 0; q < W; q++) row[q] = from + least(q, some - 1) * rs;
@@ -151,7 +149,7 @@ static void N(S, pack)(int64_t n, int64_t kc, const T *x, int64_t rs, int64_t cs
 
 /* ---- dot products ------------------------------------------------------------------------------------------------------*/
 /* sum[4 i + j] = x[i] y[j], rows x 4 dot products of length k */
-static inline __attribute__((always_inline)) void N(S, dot)(const int rows, int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW])
+INLINE void N(S, dot)(const int rows, int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW])
 {
     const int ways = rows == 1 ? 2 : 1, all = 4 * rows; /* two sums of each hide the latency of the addition */
     vec acc[4 * FEW];
@@ -164,10 +162,10 @@ static inline __attribute__((always_inline)) void N(S, dot)(const int rows, int6
                 UNROLL for (int i = 0; i < rows; i++) acc[u * all + 4 * i + j] = N(S, fma)(*(const vec *)(x + i * xs + l + u * W), b, acc[u * all + 4 * i + j]);
             }
     for (; l < k; l += W) {
-        const N(S, mask) some = N(S, first)(least(W, k - l));
+        const N(S, edge) some = N(S, first)(least(W, k - l));
         UNROLL for (int j = 0; j < 4; j++) {
-            const vec b = N(S, load)(y[j] + l, some);
-            UNROLL for (int i = 0; i < rows; i++) acc[4 * i + j] = N(S, fma)(N(S, load)(x + i * xs + l, some), b, acc[4 * i + j]);
+            const vec b = N(S, load_edge)(y[j] + l, some);
+            UNROLL for (int i = 0; i < rows; i++) acc[4 * i + j] = N(S, fma)(N(S, load_edge)(x + i * xs + l, some), b, acc[4 * i + j]);
         }
     }
     if (ways == 2)
@@ -230,7 +228,7 @@ static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const
     }
 }
 
-static void N(S, gemm)(const gr_gemm_size *size, int64_t part, int64_t parts, const void *a_, const void *b_, void *c_, void *scratch)
+static void N(S, gemm_part)(const gr_gemm_size *size, int64_t part, int64_t parts, const void *a_, const void *b_, void *c_, void *scratch)
 {
     if (size->m == 0 || size->n == 0) return;
     if (size->k == 0) {
@@ -248,6 +246,11 @@ static void N(S, gemm)(const gr_gemm_size *size, int64_t part, int64_t parts, co
         for (int64_t i0 = 0; i0 < p.m; i0 += p.mc) N(S, block)(&p, k0, i0, a, b, c, pa, pb);
 }
 
+static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b, const int64_t bs[2], void *c, int64_t cs, void *scratch)
+{
+    N(S, gemm_part)(&(gr_gemm_size){ m, n, k, { as[0], as[1] }, { bs[0], bs[1] }, cs }, 0, 1, a, b, c, scratch);
+}
+
 #undef DOT
 #undef TILE
 #undef LOW
@@ -259,5 +262,3 @@ static void N(S, gemm)(const gr_gemm_size *size, int64_t part, int64_t parts, co
 #undef W
 #undef LANE
 #undef NR
-#undef N
-#undef N2

@@ -11,73 +11,77 @@
 /* Element types, numbered as gr_type - 1. */
 enum { GR_K_BOOL, GR_K_I64, GR_K_F32, GR_K_F64, GR_K_TYPES };
 
-/* Element-wise: n elements; p[0] is the result, then the operands; strides in elements, 0 repeats one element.
- * The result may be one of the operands. */
-typedef void gr_ew_fn(int64_t n, char *const *p, const int64_t *stride);
+/* Element-wise: n elements, dense; p[0] is the result, then the operands. The result may be one of the operands. */
+typedef void gr_ew_fn(int64_t n, char *const *p);
+/* y[i sy] = x[i sx], strides in elements */
+typedef void gr_copy_fn(int64_t n, void *y, int64_t sy, const void *x, int64_t sx);
 
-/* name(inputs): y; the derivative by each input, of inputs and y. EW*(name, y, dx...) is expanded in elementwise.c, where
- * T is the type, M(f) its function of <math.h>, V(f) that of kernels/vmath.h. */
+/* name(inputs): y; then for each input the derivative, of inputs and y, and which of them it reads: so many may have to be
+ * kept or computed again. The table is expanded in elementwise.c, where T is the type, M(f) its function of <math.h>, V(f)
+ * that of kernels/vmath.h. */
+enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
 #define GR_EW_UNARY(X)                                                                                               \
-    X(neg, -x, -1)                                                                                                   \
-    X(exp, V(exp)(x), y)                                                                                             \
-    X(log, V(log)(x), 1 / x)                                                                                         \
-    X(sqrt, M(sqrt)(x), (T)0.5 / y)                                                                                  \
-    X(sin, M(sin)(x), M(cos)(x))                                                                                     \
-    X(cos, M(cos)(x), -M(sin)(x))                                                                                    \
-    X(tanh, V(tanh)(x), 1 - y * y)                                                                                   \
-    X(sigmoid, V(logistic)(x), y * (1 - y))                                                                             \
-    X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1))                                                                     \
-    X(abs, M(fabs)(x), sign_of(x))                                                                                   \
-    X(sign, sign_of(x), 0)                                                                                           \
-    X(heaviside, (T)(x <= 0 ? 0 : 1), 0)                                                                                  \
-    X(square, x *x, 2 * x)                                                                                           \
-    X(reciprocal, 1 / x, -(y * y))                                                                                   \
-    X(expm1, V(expm1)(x), y + 1)                                                                                     \
-    X(log1p, V(log1p)(x), 1 / (1 + x))                                                                               \
-    X(erf, V(erf)(x), (T)1.1283791670955126 * V(exp)(-x * x)) /* 2 / sqrt(pi) */                                      \
-    X(gelu, V(gelu)(x), V(gelu_d)(x))                                                                                \
-    X(silu, V(silu)(x), V(silu_d)(x))                                                                                \
-    X(softplus, V(softplus)(x), V(logistic)(x))
+    X(neg, -x, -1, NONE)                                                                                             \
+    X(exp, V(exp)(x), y, y)                                                                                          \
+    X(log, V(log)(x), 1 / x, x)                                                                                      \
+    X(sqrt, M(sqrt)(x), (T)0.5 / y, y)                                                                               \
+    X(sin, M(sin)(x), M(cos)(x), x)                                                                                  \
+    X(cos, M(cos)(x), -M(sin)(x), x)                                                                                 \
+    X(tanh, V(tanh)(x), 1 - y * y, y)                                                                                \
+    X(sigmoid, V(logistic)(x), y * (1 - y), y)                                                                       \
+    X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1), x)                                                                  \
+    X(abs, M(fabs)(x), sign_of(x), x)                                                                                \
+    X(sign, sign_of(x), 0, NONE)                                                                                     \
+    X(heaviside, (T)(x <= 0 ? 0 : 1), 0, NONE)                                                                       \
+    X(square, x *x, 2 * x, x)                                                                                        \
+    X(reciprocal, 1 / x, -(y * y), y)                                                                                \
+    X(expm1, V(expm1)(x), y + 1, y)                                                                                  \
+    X(log1p, V(log1p)(x), 1 / (1 + x), x)                                                                            \
+    X(erf, V(erf)(x), (T)1.1283791670955126 * V(exp)(-x * x), x) /* 2 / sqrt(pi) */                                  \
+    X(gelu, V(gelu)(x), V(gelu_d)(x), x)                                                                             \
+    X(silu, V(silu)(x), V(silu_d)(x), x)                                                                             \
+    X(softplus, V(softplus)(x), V(logistic)(x), x)
 
+enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2, GR_READS_aby = 1 + 2 + 4 };
 #define GR_EW_BINARY(X)                                                                                              \
-    X(add, a + b, 1, 1)                                                                                              \
-    X(sub, a - b, 1, -1)                                                                                             \
-    X(mul, a *b, b, a)                                                                                               \
-    X(div, a / b, 1 / b, -(y / b))                                                                                   \
-    X(pow, M(pow)(a, b), power_da(a, b), power_db(a, b, y))                                                          \
-    X(maximum, larger(a, b), share(a, b), share(b, a))                                                               \
-    X(minimum, smaller(a, b), share(-a, -b), share(-b, -a))                                                          \
-    X(clamp_min, larger(a, b), (T)(a > b ? 1 : 0), 0)                                                                \
-    X(clamp_max, smaller(a, b), (T)(a < b ? 1 : 0), 0)                                                               \
-    X(amul, a == 0 ? 0 : a * b, b, a)                                                                                \
-    X(bce_with_logits, from_logits(a, b), V(logistic)(a) - b, -a)                                                              \
-    X(bce, -(b * floored_log(a) + (1 - b) * floored_log(1 - a)), (a - b) / larger(a * (1 - a), (T)1e-12),            \
-      floored_log(1 - a) - floored_log(a))                                                                           \
-    X(same, (T)(a == b || (a != a && b != b) ? 1 : 0), 0, 0)                                                         \
-    X(max_share, share(a, b), 0, 0)
+    X(add, a + b, 1, NONE, 1, NONE)                                                                                  \
+    X(sub, a - b, 1, NONE, -1, NONE)                                                                                 \
+    X(mul, a *b, b, b, a, a)                                                                                         \
+    X(div, a / b, 1 / b, b, -(y / b), by)                                                                            \
+    X(pow, M(pow)(a, b), power_da(a, b), ab, power_db(a, b, y), aby)                                                 \
+    X(maximum, larger(a, b), share(a, b), ab, share(b, a), ab)                                                       \
+    X(minimum, smaller(a, b), share(-a, -b), ab, share(-b, -a), ab)                                                  \
+    X(clamp_min, larger(a, b), (T)(a > b ? 1 : 0), ab, 0, NONE)                                                      \
+    X(clamp_max, smaller(a, b), (T)(a < b ? 1 : 0), ab, 0, NONE)                                                     \
+    X(amul, a == 0 ? 0 : a * b, b, b, a, a)                                                                          \
+    X(bce_with_logits, from_logits(a, b), V(logistic)(a) - b, ab, -a, a)                                             \
+    X(bce, -(b * floored_log(a) + (1 - b) * floored_log(1 - a)), (a - b) / larger(a * (1 - a), (T)1e-12), ab,        \
+      floored_log(1 - a) - floored_log(a), a)                                                                        \
+    X(same, (T)(a == b || (a != a && b != b) ? 1 : 0), 0, NONE, 0, NONE)                                             \
+    X(max_share, share(a, b), 0, NONE, 0, NONE)
 
 #define GR_EW_COMPARE(X) X(eq, ==) X(ne, !=) X(lt, <) X(le, <=) X(gt, >) X(ge, >=)
 
 /* The table's rows. name is the value, name_dx (name_da, name_db) the product dy * derivative with an absorbing zero:
  * operands dy, then the inputs, then y. */
 enum {
-#define ROW(name, y, d) GR_EW_##name, GR_EW_##name##_dx,
+#define ROW(name, y, d, reads) GR_EW_##name, GR_EW_##name##_dx,
     GR_EW_UNARY(ROW)
 #undef ROW
-#define ROW(name, y, da, db) GR_EW_##name, GR_EW_##name##_da, GR_EW_##name##_db,
+#define ROW(name, y, da, a, db, b) GR_EW_##name, GR_EW_##name##_da, GR_EW_##name##_db,
         GR_EW_BINARY(ROW)
 #undef ROW
 #define ROW(name, op) GR_EW_##name,
             GR_EW_COMPARE(ROW)
 #undef ROW
                 GR_EW_where,      /* operands: bool, a, b */
-    GR_EW_copy,
-    GR_EW_sum,  /* reductions: p[0] (stride 0 for a run) accumulates p[1] */
-    GR_EW_prod,
-    GR_EW_max, /* a NaN wins */
-    GR_EW_min,
     GR_EW_COUNT
 };
+
+/* y[i, j] = y[i, j] op x[i, j] for i < m, j < n: strides in elements, those of y are 0 along what is reduced. Of max and min a
+ * NaN wins. The fastest when xs[1] is 1. */
+enum { GR_REDUCE_sum, GR_REDUCE_prod, GR_REDUCE_max, GR_REDUCE_min, GR_REDUCE_COUNT };
+typedef void gr_reduce_fn(int64_t m, int64_t n, const void *x, const int64_t xs[2], void *y, const int64_t ys[2]);
 
 /* Rows of n contiguous elements. */
 typedef void gr_row_fn(int64_t rows, int64_t n, const void *x, void *y);
@@ -87,21 +91,43 @@ typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
                                    void *db);
 
-/* c = a b: c[i cs + j] = sum_k a[i as[0] + k as[1]] b[k bs[0] + j bs[1]], i < m, j < n; scratch as gemm_scratch says.
- * Does the given part of `parts` of c; the parts together have the bits of the whole, part 0 of 1. */
+/* Attention scores, rows of n < 2^31, of which row r takes the first seen + r step into account (all, if there are not so many).
+ * attention: x = softmax(scale x), the others 0, in place. attention_dx: from p, what that gave, and its gradient d, that of x in
+ * place of d. */
+typedef void gr_attention_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, void *x);
+typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, const void *p, void *d);
+
+/* One step of an LSTM for rows of n units. A row of gates is what goes into i, f, g, o: n of each; a row of y is h, c, i, f, g, o;
+ * rows of c, the state before the step, are cs apart.
+ * lstm: y from the gates a + b, c = f c + i g, h = o tanh c. lstm_back: from dy and dh, which adds to that of h, and dc, which adds
+ * to that of c: da, and dc becomes the gradient of the state before. */
+typedef void gr_lstm_fn(int64_t rows, int64_t n, const void *a, const void *b, const void *c, int64_t cs, void *y);
+typedef void gr_lstm_back_fn(int64_t rows, int64_t n, const void *y, const void *c, int64_t cs, const void *dy, const void *dh, void *dc, void *da);
+
+/* c = a b: c[i cs + j] = sum_k a[i as[0] + k as[1]] b[k bs[0] + j bs[1]] for i < m and j < n; scratch as gemm_scratch says, for
+ * this size or a larger one. gemm_part does the given one of `parts` of c, with scratch of its own as gemm_part_scratch says: the
+ * bits are those of the whole. */
 typedef struct gr_gemm_size {
     int64_t m, n, k, as[2], bs[2], cs;
 } gr_gemm_size;
-typedef void gr_gemm_fn(const gr_gemm_size *s, int64_t part, int64_t parts, const void *a, const void *b, void *c, void *scratch);
+typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
+                        const int64_t bs[2], void *c, int64_t cs, void *scratch);
+typedef void gr_gemm_part_fn(const gr_gemm_size *s, int64_t part, int64_t parts, const void *a, const void *b, void *c, void *scratch);
 
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
- * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1; scratch as conv2d_scratch says.
- * conv2d: (x, w) -> y; conv2d_input: (y, w) -> x and conv2d_weight: (x, y) -> w are its adjoints. */
+ * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1.
+ * conv2d: (x, w) -> y; conv2d_input: (y, w) -> x and conv2d_weight: (x, y) -> w are its adjoints. They work on the images
+ * first to end - 1 of all; w is the packed one of conv2d_pack or conv2d_input_pack, and the result w that of these images alone.
+ * Memory for it and for scratch, of each call that runs at a time, as conv2d_bytes says. */
 typedef struct gr_conv2d_size {
     int64_t n, groups, cin, cout; /* channels of one group */
     int64_t h, w, kh, kw, oh, ow, stride[2], padding[2], dilation[2];
 } gr_conv2d_size;
-typedef void gr_conv2d_fn(const gr_conv2d_size *s, const void *a, const void *b, void *out, void *scratch);
+typedef struct gr_conv2d_bytes {
+    size_t packed, scratch; /* multiples of 64; scratch 2^63: more than there is */
+} gr_conv2d_bytes;
+typedef void gr_conv2d_pack_fn(const gr_conv2d_size *s, const void *w, void *packed);
+typedef void gr_conv2d_fn(const gr_conv2d_size *s, int64_t first, int64_t end, const void *a, const void *b, void *out, void *scratch);
 
 /* Pooling of contiguous planes [h, w] of less than 2^31 elements into [oh, ow] windows; positions count the elements of a plane.
  * argmax_pool2d: the first largest of each window, a NaN being larger than all; padding <= k / 2.
@@ -111,6 +137,12 @@ typedef struct gr_pool2d_size {
 } gr_pool2d_size;
 typedef void gr_pool2d_fn(const gr_pool2d_size *s, const void *x, int64_t *index);
 typedef void gr_planes_fn(int64_t planes, int64_t n, int64_t plane, const int64_t *index, const void *x, void *y);
+
+/* max_tiles: y = max of windows that tile the plane: stride as the kernel, no padding, w = ow kw, kh w <= GR_TILES_MOST.
+ * max_tiles_dx: dx = dy at the first of the largest, else 0. */
+#define GR_TILES_MOST 4096
+typedef void gr_max_tiles_fn(const gr_pool2d_size *s, const void *x, void *y);
+typedef void gr_max_tiles_dx_fn(const gr_pool2d_size *s, const void *x, const void *y, const void *dy, void *dx);
 
 /* Updates of n parameters w by their gradient g.
  * sgd: d = g + decay w; v = momentum v + undamped d (the first time d); w -= lr v, with nesterov lr (d + momentum v).
@@ -130,18 +162,30 @@ typedef void gr_adam_fn(int64_t n, const gr_adam_args *h, void *w, const void *g
 typedef struct gr_kernel_table {
     const char *isa;
     gr_ew_fn *ew[GR_EW_COUNT][GR_K_TYPES];          /* NULL where the type has no such operation */
+    uint8_t reads[GR_EW_COUNT];                     /* bit k - 1: operand p[k] is read */
     gr_ew_fn *convert[GR_K_TYPES][GR_K_TYPES];      /* [from][to] */
+    gr_copy_fn *copy[GR_K_TYPES];
+    gr_reduce_fn *reduce[GR_REDUCE_COUNT][GR_K_TYPES];
     gr_row_fn *softmax[GR_K_TYPES], *log_softmax[GR_K_TYPES], *logsumexp[GR_K_TYPES];
     gr_row_dx_fn *softmax_dx[GR_K_TYPES];
     gr_layer_norm_fn *layer_norm[GR_K_TYPES];
     gr_layer_norm_back_fn *layer_norm_back[GR_K_TYPES];
+    gr_attention_fn *attention[GR_K_TYPES];
+    gr_attention_dx_fn *attention_dx[GR_K_TYPES];
+    gr_lstm_fn *lstm[GR_K_TYPES];
+    gr_lstm_back_fn *lstm_back[GR_K_TYPES];
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
-    size_t (*gemm_scratch)(const gr_gemm_size *s, int type); /* bytes, 64-byte aligned; often none */
+    gr_gemm_part_fn *gemm_part[GR_K_TYPES];
+    size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
+    size_t (*gemm_part_scratch)(const gr_gemm_size *s, int type);      /* often 0 */
+    gr_conv2d_pack_fn *conv2d_pack[GR_K_TYPES], *conv2d_input_pack[GR_K_TYPES];
     gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
-    size_t (*conv2d_scratch)(const gr_conv2d_size *s, int type); /* for each of the three; 2^63: more than there is */
+    gr_conv2d_bytes (*conv2d_bytes)(const gr_conv2d_size *s, int type); /* enough for each of the three */
     gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];
+    gr_max_tiles_fn *max_tiles[GR_K_TYPES];
+    gr_max_tiles_dx_fn *max_tiles_dx[GR_K_TYPES];
     gr_planes_fn *read_planes[GR_K_TYPES], *add_planes[GR_K_TYPES];
 } gr_kernel_table;
 

@@ -1,107 +1,55 @@
-/* What the loops of the matrix product need of vectors beyond the operators of C: a fused multiply-add, loads and stores of
- * the first few elements, and transposes of small blocks. f32_ and f64_ in turn.
- *
- * A vector is made of lanes of 16 bytes, LANE elements each, which most shuffles do not leave; so a block of W rows by LANE
- * columns is transposed by loading rows 0, LANE, 2 LANE.. into the lanes of one vector, the rows after them into the next,
- * and by shuffles inside lanes from there: 8 shuffles for 16 x 4 numbers of f32, where whole vectors take 16.
+/* Vectors of floats: f32_vec and f64_vec are as wide as the instruction set has them, f32_load_first and the like take a part. PANEL
+ * of them are f32_LANES elements, 256 bytes on every instruction set: what is summed in lanes is summed in one order.
  * SPDX-License-Identifier: MIT */
 #ifndef GRADUS_KERNELS_LANES_H
 #define GRADUS_KERNELS_LANES_H
-
 #include "kernels/isa.h"
 
+#define N2(a, b) a##_##b
+#define N(a, b) N2(a, b)
+#define INLINE static inline __attribute__((always_inline))
+#define APART __attribute__((noinline))
 #define UNROLL _Pragma("GCC unroll 16")
-enum { f32_W = VECTOR_BYTES / 4, f64_W = VECTOR_BYTES / 8, f32_LANE = 4, f64_LANE = 2 };
-typedef float f32_vec __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
-typedef double f64_vec __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+enum { PANEL = 256 / VECTOR_BYTES };
 
-/* fma(x, y, z) = x y + z, rounded once where the machine can, twice where it cannot; mask: the first n of W elements, n > 0 */
-#if VECTOR_BYTES == 64
+#if defined(__AVX512F__)
 #include <immintrin.h>
-typedef __mmask16 f32_mask;
-typedef __mmask8 f64_mask;
-static inline f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
-static inline f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)_mm512_fmadd_pd((__m512d)x, (__m512d)y, (__m512d)z); }
-static inline f32_mask f32_first(int64_t n) { return (f32_mask)(0xFFFF >> (16 - n)); }
-static inline f64_mask f64_first(int64_t n) { return (f64_mask)(0xFF >> (8 - n)); }
-static inline f32_vec f32_load(const float *p, f32_mask m) { return (f32_vec)_mm512_maskz_loadu_ps(m, p); }
-static inline f64_vec f64_load(const double *p, f64_mask m) { return (f64_vec)_mm512_maskz_loadu_pd(m, p); }
-static inline void f32_store(float *p, f32_mask m, f32_vec x) { _mm512_mask_storeu_ps(p, m, (__m512)x); }
-static inline void f64_store(double *p, f64_mask m, f64_vec x) { _mm512_mask_storeu_pd(p, m, (__m512d)x); }
-#define LANES(X, n) X(0), X(n), X(2 * n), X(3 * n)
-#define LOAD_LANES(a, b, c, d)                                                                                       \
-    _mm512_insertf32x4(_mm512_insertf32x4(_mm512_insertf32x4(_mm512_castps128_ps512(LANE_AT(a)), LANE_AT(b), 1), LANE_AT(c), 2), LANE_AT(d), 3)
-#define LANE_AT(p) _mm_loadu_ps((const float *)(const void *)(p))
-#elif VECTOR_BYTES == 32
+#define FIRST(n) ((1u << (n)) - 1)
+#define LOAD_FIRST_f32(p, n, rest) ((f32_vec)_mm512_mask_loadu_ps((__m512)(rest), (__mmask16)FIRST(n), p))
+#define LOAD_FIRST_f64(p, n, rest) ((f64_vec)_mm512_mask_loadu_pd((__m512d)(rest), (__mmask8)FIRST(n), p))
+#define STORE_FIRST_f32(p, n, v) _mm512_mask_storeu_ps(p, (__mmask16)FIRST(n), (__m512)(v))
+#define STORE_FIRST_f64(p, n, v) _mm512_mask_storeu_pd(p, (__mmask8)FIRST(n), (__m512d)(v))
+#define LARGER_f32(a, b) ((f32_vec)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define LARGER_f64(a, b) ((f64_vec)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
+#define SMALLER_f32(a, b) ((f32_vec)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#define SMALLER_f64(a, b) ((f64_vec)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
+#elif defined(__AVX2__)
 #include <immintrin.h>
-typedef __m256i f32_mask, f64_mask;
-static inline f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z); }
-static inline f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z); }
-static inline f32_mask f32_first(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
-static inline f64_mask f64_first(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
-static inline f32_vec f32_load(const float *p, f32_mask m) { return (f32_vec)_mm256_maskload_ps(p, m); }
-static inline f64_vec f64_load(const double *p, f64_mask m) { return (f64_vec)_mm256_maskload_pd(p, m); }
-static inline void f32_store(float *p, f32_mask m, f32_vec x) { _mm256_maskstore_ps(p, m, (__m256)x); }
-static inline void f64_store(double *p, f64_mask m, f64_vec x) { _mm256_maskstore_pd(p, m, (__m256d)x); }
-#define LANES(X, n) X(0), X(n)
-#define LOAD_LANES(a, b, c, d) _mm256_insertf128_ps(_mm256_castps128_ps256(LANE_AT(a)), LANE_AT(b), 1)
-#define LANE_AT(p) _mm_loadu_ps((const float *)(const void *)(p))
-#else
-typedef int64_t f32_mask, f64_mask;
-static inline f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return x * y + z; }
-static inline f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return x * y + z; }
-static inline f32_mask f32_first(int64_t n) { return n; }
-static inline f64_mask f64_first(int64_t n) { return n; }
-static inline f32_vec f32_load(const float *p, f32_mask m) { return (f32_vec){ p[0], m > 1 ? p[1] : 0, m > 2 ? p[2] : 0, m > 3 ? p[3] : 0 }; }
-static inline f64_vec f64_load(const double *p, f64_mask m) { return (f64_vec){ p[0], m > 1 ? p[1] : 0 }; }
-static inline void f32_store(float *p, f32_mask m, f32_vec x)
-{
-    for (int64_t i = 0; i < m; i++) p[i] = x[i];
-}
-static inline void f64_store(double *p, f64_mask m, f64_vec x)
-{
-    for (int64_t i = 0; i < m; i++) p[i] = x[i];
-}
-#define LANES(X, n) X(0)
-#define LOAD_LANES(a, b, c, d) *(a)
+static const int32_t first_mask_[16] = { -1, -1, -1, -1, -1, -1, -1, -1 }; /* n from entry 8 - n are set */
+#define FIRST(n) _mm256_loadu_si256((const __m256i *)(const void *)(first_mask_ + 8 - (n)))
+#define LOAD_FIRST_f32(p, n, rest) ((f32_vec)_mm256_blendv_ps((__m256)(rest), _mm256_maskload_ps(p, FIRST(n)), _mm256_castsi256_ps(FIRST(n))))
+#define LOAD_FIRST_f64(p, n, rest) ((f64_vec)_mm256_blendv_pd((__m256d)(rest), _mm256_maskload_pd(p, FIRST(2 * (n))), _mm256_castsi256_pd(FIRST(2 * (n)))))
+#define STORE_FIRST_f32(p, n, v) _mm256_maskstore_ps(p, FIRST(n), (__m256)(v))
+#define STORE_FIRST_f64(p, n, v) _mm256_maskstore_pd(p, FIRST(2 * (n)), (__m256d)(v))
+#define LARGER_f32(a, b) ((f32_vec)_mm256_max_ps((__m256)(a), (__m256)(b)))
+#define LARGER_f64(a, b) ((f64_vec)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
+#define SMALLER_f32(a, b) ((f32_vec)_mm256_min_ps((__m256)(a), (__m256)(b)))
+#define SMALLER_f64(a, b) ((f64_vec)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
 #endif
 
-/* lane l of the result: LANE elements from k on of row[l LANE] */
-static inline f32_vec f32_lanes(const float *const *row, int64_t k)
-{
-#if VECTOR_BYTES == 16
-    return *(const f32_vec *)(row[0] + k);
-#else
-    return (f32_vec)LOAD_LANES(row[0] + k, row[4] + k, row[8] + k, row[12] + k);
-#endif
-}
-static inline f64_vec f64_lanes(const double *const *row, int64_t k)
-{
-#if VECTOR_BYTES == 16
-    return *(const f64_vec *)(row[0] + k);
-#else
-    return (f64_vec)LOAD_LANES(row[0] + k, row[2] + k, row[4] + k, row[6] + k);
-#endif
-}
-
-/* In each lane, x[i][j] and x[j][i] change places. */
-#define LOW1(i) i, i + f32_W, i + 1, i + 1 + f32_W
-#define HIGH1(i) i + 2, i + 2 + f32_W, i + 3, i + 3 + f32_W
-#define LOW2(i) i, i + 1, i + f32_W, i + 1 + f32_W
-#define HIGH2(i) i + 2, i + 3, i + 2 + f32_W, i + 3 + f32_W
-static inline void f32_transpose(f32_vec x[4])
-{
-    const f32_vec p = __builtin_shufflevector(x[0], x[1], LANES(LOW1, 4)), q = __builtin_shufflevector(x[0], x[1], LANES(HIGH1, 4));
-    const f32_vec r = __builtin_shufflevector(x[2], x[3], LANES(LOW1, 4)), s = __builtin_shufflevector(x[2], x[3], LANES(HIGH1, 4));
-    x[0] = __builtin_shufflevector(p, r, LANES(LOW2, 4)), x[1] = __builtin_shufflevector(p, r, LANES(HIGH2, 4));
-    x[2] = __builtin_shufflevector(q, s, LANES(LOW2, 4)), x[3] = __builtin_shufflevector(q, s, LANES(HIGH2, 4));
-}
-#define EVEN(i) i, i + f64_W
-#define ODD(i) i + 1, i + 1 + f64_W
-static inline void f64_transpose(f64_vec x[2])
-{
-    const f64_vec p = x[0];
-    x[0] = __builtin_shufflevector(p, x[1], LANES(EVEN, 2)), x[1] = __builtin_shufflevector(p, x[1], LANES(ODD, 2));
-}
+#define T float
+#define S f32
+#define I int32_t
+#include "kernels/lanes_body.h"
+#undef T
+#undef S
+#undef I
+#define T double
+#define S f64
+#define I int64_t
+#include "kernels/lanes_body.h"
+#undef T
+#undef S
+#undef I
 
 #endif

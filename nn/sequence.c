@@ -77,28 +77,6 @@ static bool lstm_make(gr_module *m)
     return true;
 }
 
-/* one step: gates [n, 4 hidden] before their functions, *cell the state, which is replaced; the result is h */
-static gr_tensor *lstm_step(gr_tensor *gates, int64_t hidden, gr_tensor **cell)
-{
-    gr_tensor *i = gr_sigmoid(gr_slice(gates, -1, 0, hidden)), *f = gr_sigmoid(gr_slice(gates, -1, hidden, 2 * hidden));
-    gr_tensor *g = gr_tanh(gr_slice(gates, -1, 2 * hidden, 3 * hidden)), *o = gr_sigmoid(gr_slice(gates, -1, 3 * hidden, 4 * hidden));
-    *cell = gr_add(gr_mul(f, *cell), gr_mul(i, g));
-    return gr_mul(o, gr_tanh(*cell));
-}
-
-/* step[k] = x[:, k] by halves: a slice's derivative is as large as what it was cut from, so t cuts from the whole would cost
- * t^2, halves of halves t log t */
-static void cut(gr_tensor *x, int64_t steps, gr_tensor **step)
-{
-    int64_t half = steps / 2;
-    if (steps == 1) {
-        *step = gr_select(x, 1, 0);
-        return;
-    }
-    cut(gr_slice(x, 1, 0, half), half, step);
-    cut(gr_slice(x, 1, half, steps), steps - half, step + half);
-}
-
 static gr_tensor *lstm_forward(gr_module *m, gr_tensor *x)
 {
     const size_attr *a = gr_module_attr(m);
@@ -110,17 +88,10 @@ static gr_tensor *lstm_forward(gr_module *m, gr_tensor *x)
         return NULL;
     }
     gr_tensor *w = gr_module_get(m, "weight_hh"), *bias = gr_add(gr_module_get(m, "bias_ih"), gr_module_get(m, "bias_hh"));
-    int64_t n = gr_size(x, 0), steps = gr_size(x, 1);
-    gr_tensor *h = gr_zeros(c, GR_SHAPE(n, a->out), .dtype = gr_dtype(w)), *cell = h;
-    if (steps == 0) return gr_zeros(c, GR_SHAPE(n, 0, a->out), .dtype = gr_dtype(w));
-    gr_tensor *gates = gr_add(gr_matmul(x, gr_module_get(m, "weight_ih")), bias); /* the part of x, of all steps at once */
-    gr_tensor **y = gr__arena_alloc(gr__scope_now(c), (size_t)steps * sizeof *y);
-    if (y) cut(gates, steps, y);
-    for (int64_t t = 0; y && t < steps; t++) {
-        h = lstm_step(gr_add(y[t], gr_matmul(h, w)), a->out, &cell);
-        y[t] = h;
-    }
-    return y && h ? gr_stack(y, (int)steps, 1) : NULL;
+    gr_tensor *start = gr_zeros(c, GR_SHAPE(gr_size(x, 0), a->out), .dtype = gr_dtype(w));
+    gr_tensor *gates = gr_addmm(bias, gr_transpose(x, 0, 1), gr_module_get(m, "weight_ih"));
+    gr_tensor *y = gr_lstm_steps(gates, w, start, start);
+    return y ? gr_transpose(gr_slice(y, -1, 0, a->out), 0, 1) : NULL;
 }
 gr_module *gr_lstm_with(gr_ctx *c, int64_t in, int64_t hidden, gr_lstm_opts o) { return gr_module_new(c, &gr_layer_lstm, &(size_attr){ in, hidden, o.dtype }); }
 static gr_module *lstm_plain(gr_ctx *c) { return gr_lstm(c, 3, 2); }

@@ -114,21 +114,94 @@ static bool conv2d_weight_shape(gr_call *k)
 }
 
 /* ---- forward -----------------------------------------------------------------------------------------------------*/
-static bool forward(const gr_call *k, gr_tensor *y, gr_conv2d_fn *const *fn)
+typedef struct conv_job {
+    const gr_conv2d_size *s;
+    gr_conv2d_fn *fn;
+    const void *a, *b;
+    char *out, *scratch, *parts;
+    size_t scratch_bytes, part_bytes; /* of one worker; of one part */
+    int64_t images;                   /* of a part */
+} conv_job;
+
+/* of one image: its products at 100 GFLOP/s, its elements twice */
+static double image_ns(const gr_conv2d_size *s)
+{
+    const double in = (double)(s->groups * s->cin * s->h * s->w), out = (double)(s->groups * s->cout * s->oh * s->ow);
+    return out * (double)(s->cin * s->kh * s->kw) * 0.02 + (in + out) * 0.5;
+}
+
+static void some_images(void *user, int64_t begin, int64_t end, int worker)
+{
+    const conv_job *j = user;
+    j->fn(j->s, begin, end, j->a, j->b, j->out, j->scratch + (size_t)worker * j->scratch_bytes);
+}
+/* the first part writes into the result, the others beside it */
+static void some_parts(void *user, int64_t begin, int64_t end, int worker)
+{
+    const conv_job *j = user;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t first = i * j->images, rest = j->s->n - first;
+        char *out = i ? j->parts + (size_t)(i - 1) * j->part_bytes : j->out;
+        j->fn(j->s, first, first + (rest < j->images ? rest : j->images), j->a, j->b, out, j->scratch + (size_t)worker * j->scratch_bytes);
+    }
+}
+
+/* The sum over images is taken in parts, as many as the shape alone says: so that each is worth a thread, and their results
+ * weigh no more than the images. */
+#define MAX_PARTS 8
+#define PART_NS 8e3
+static int64_t parts_of(const gr_conv2d_size *s, int64_t results)
+{
+    const double work = image_ns(s) * (double)s->n, images = (double)(s->n * s->groups * (s->cin * s->h * s->w + s->cout * s->oh * s->ow));
+    double most = work / PART_NS < images / (double)results ? work / PART_NS : images / (double)results;
+    if (most > MAX_PARTS) most = MAX_PARTS;
+    return most < 2 ? 1 : (int64_t)most < s->n ? (int64_t)most : s->n;
+}
+
+static bool forward(const gr_call *k, gr_tensor *y, gr_conv2d_pack_fn *const *pack, gr_conv2d_fn *const *fn)
 {
     gr_call again = *k;
     gr_conv2d_size s;
     if (y->numel == 0) return true;
     if (!sizes_of(&again, &s)) return false;
-    gr_block *scratch = gr__block_new(k->ctx, gr__kernels()->conv2d_scratch(&s, gr__k(k->dtype)));
-    if (!scratch) return false;
-    fn[gr__k(k->dtype)](&s, k->in[0]->data, k->in[1]->data, y->data, gr__block_data(scratch));
-    gr__block_unref(k->ctx, scratch);
+    const int type = gr__k(k->dtype);
+    const double ns = image_ns(&s);
+    const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes(&s, type);
+    const size_t workers = (size_t)gr__parallel_workers(k->ctx, ns * (double)s.n);
+    gr_block *memory = gr__block_new(k->ctx, bytes.packed + (bytes.scratch >> 56 ? 1 : workers) * bytes.scratch);
+    if (!memory) return false;
+    char *packed = gr__block_data(memory);
+    conv_job j = { .s = &s, .fn = fn[type], .a = k->in[0]->data, .b = packed, .out = y->data, .scratch = packed + bytes.packed, .scratch_bytes = bytes.scratch };
+    pack[type](&s, k->in[1]->data, packed);
+    gr__parallel_ranges(k->ctx, s.n, ns, some_images, &j);
+    gr__block_unref(k->ctx, memory);
     return true;
 }
-static bool conv2d_forward(const gr_call *k, gr_tensor *y) { return forward(k, y, gr__kernels()->conv2d); }
-static bool conv2d_input_forward(const gr_call *k, gr_tensor *y) { return forward(k, y, gr__kernels()->conv2d_input); }
-static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y) { return forward(k, y, gr__kernels()->conv2d_weight); }
+static bool conv2d_forward(const gr_call *k, gr_tensor *y) { return forward(k, y, gr__kernels()->conv2d_pack, gr__kernels()->conv2d); }
+static bool conv2d_input_forward(const gr_call *k, gr_tensor *y) { return forward(k, y, gr__kernels()->conv2d_input_pack, gr__kernels()->conv2d_input); }
+
+static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y)
+{
+    gr_call again = *k;
+    gr_conv2d_size s;
+    if (y->numel == 0) return true;
+    if (!sizes_of(&again, &s)) return false;
+    const int type = gr__k(k->dtype);
+    const int64_t most = parts_of(&s, y->numel), images = (s.n + most - 1) / most, parts = images ? (s.n + images - 1) / images : 1;
+    const size_t part = ((size_t)y->numel * gr__type_size(k->dtype) + 63) / 64 * 64, scratch = gr__kernels()->conv2d_bytes(&s, type).scratch;
+    const double ns = image_ns(&s) * (double)images;
+    const size_t workers = parts > 1 ? (size_t)gr__parallel_workers(k->ctx, ns * (double)parts) : 1;
+    gr_block *memory = gr__block_new(k->ctx, (size_t)(parts - 1) * part + (scratch >> 56 ? 1 : workers) * scratch);
+    if (!memory) return false;
+    char *beside = gr__block_data(memory);
+    conv_job j = { .s = &s, .fn = gr__kernels()->conv2d_weight[type], .a = k->in[0]->data, .b = k->in[1]->data, .out = y->data, .parts = beside,
+                   .scratch = beside + (size_t)(parts - 1) * part, .scratch_bytes = scratch, .part_bytes = part, .images = images };
+    gr__parallel_ranges(k->ctx, parts, ns, some_parts, &j);
+    for (int64_t i = 0; i + 1 < parts; i++)
+        gr__kernels()->ew[GR_EW_add][type](y->numel, (char *[]){ y->data, y->data, beside + (size_t)i * part });
+    gr__block_unref(k->ctx, memory);
+    return true;
+}
 
 /* ---- derivatives ---------------------------------------------------------------------------------------------------*/
 static gr_tensor *apply(const gr_op *op, gr_tensor *p, gr_tensor *q, const conv_attr *a, int64_t h, int64_t w)

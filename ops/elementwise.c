@@ -19,6 +19,7 @@
 
 /* ---- what every row shares ---------------------------------------------------------------------------------------------*/
 enum { ALIAS = -1, NOTHING = -2 }; /* instead of a derivative kernel: dx is dy itself; there is none */
+enum { COMPARES = 1 << 16 };       /* a flag of rows: which piece y is from depends on the larger one of a and b, or of x and 0 */
 typedef struct row {
     int value, d[2];
 } row;
@@ -26,23 +27,27 @@ typedef struct row {
 static bool forward(const gr_call *k, gr_tensor *y)
 {
     const row *r = k->op->data;
-    const gr_tensor *t[3] = { y, k->in[0], k->n > 1 ? k->in[1] : NULL };
-    gr__run_kernel(r->value, (gr_type)k->in[0]->dtype, k->n + 1, t);
-    return true;
+    gr_tensor *const t[3] = { y, k->in[0], k->n > 1 ? k->in[1] : NULL };
+    return gr__run_kernel(r->value, (gr_type)k->in[0]->dtype, k->n + 1, t);
 }
 
 static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     const row *r = y->op->data;
     for (int i = 0; i < y->nin; i++) {
-        if (!gr_wants(y, i) || r->d[i] == NOTHING) continue;
-        dx[i] = r->d[i] == ALIAS ? dy : gr_empty_like(dy);
+        if (!gr__wants(y, i) || r->d[i] == NOTHING) continue;
+        dx[i] = r->d[i] == ALIAS ? dy : gr__node(dy->ctx, gr__scope_now(dy->ctx), (gr_type)dy->dtype, dy->ndim, dy->dims, 0, 0);
         if (!dx[i]) return false;
         if (dx[i] == dy) continue;
-        const gr_tensor *t[5] = { dx[i], dy, y->in[0], y->nin > 1 ? y->in[1] : y, y };
-        gr__run_kernel(r->d[i], (gr_type)y->dtype, y->nin + 3, t);
+        gr_tensor *const t[5] = { dx[i], dy, y->in[0], y->nin > 1 ? y->in[1] : y, y };
+        if (!gr__run_kernel(r->d[i], (gr_type)y->dtype, y->nin + 3, t)) return false;
     }
     return true;
+}
+
+static gr_tensor *larger(const gr_call *k, gr_tensor *y)
+{
+    return (void)y, k->n == 1 ? gr_sign(k->in[0]) : gr_max_share(k->in[0], k->in[1]);
 }
 
 static bool compare_shape(gr_call *k)
@@ -54,9 +59,8 @@ static bool compare_shape(gr_call *k)
 
 static gr_tensor *unary(const gr_op *op, gr_tensor *x)
 {
-    if (!gr__ready(x)) return NULL;
-    x = gr__promote(x, ((const row *)op->data)->value);
-    return gr__apply1(op, x, NULL);
+    if (!gr__usable(x)) return NULL;
+    return gr__apply1(op, gr__promote(x, ((const row *)op->data)->value), NULL);
 }
 
 static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
@@ -65,7 +69,7 @@ static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
         bool plain = a->dtype == b->dtype && gr__same_shape(a, b);
         if (!plain && !gr__match(op, &a, &b)) return NULL;
         int kernel = ((const row *)op->data)->value;
-        if (!gr__kernels()->ew[kernel][gr__kt(a)]) a = gr__promote(a, kernel), b = gr__promote(b, kernel);
+        if (a->dtype < GR_F32 && !gr__kernels()->ew[kernel][gr__kt(a)]) a = gr__promote(a, kernel), b = gr__promote(b, kernel);
     }
     return gr_apply(op, (gr_tensor *[]){ a, b }, 2, NULL);
 }
@@ -73,7 +77,7 @@ static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
 /* The number v beside t: in the dtype of t where that can hold it. */
 static gr_tensor *beside(gr_tensor *t, double v)
 {
-    if (!gr__ready(t)) return NULL;
+    if (!gr__usable(t)) return NULL;
     gr_type type = (gr_type)t->dtype;
     if (type < GR_F32) type = v == floor(v) && fabs(v) < 0x1p63 ? GR_I64 : gr__float_type(t->ctx);
     return gr_number(t->ctx, gr__dims_of_tensor(t), type, v);
@@ -117,9 +121,10 @@ static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
     }                                                                                                                \
     UNARY_SAMPLES(NAME, DOMAIN)                                                                                      \
     const gr_op gr_op_##NAME = { .name = #NAME, .formula = FORMULA, .gradient = GRADIENT, .arity = 1,                \
-                                 .flags = GR_OP_ELEMENTWISE | FLAGS, .forward = forward, .vjp = vjp_##NAME,          \
-                                 .backward = backward, .reference = ref_##NAME, .samples = samples_##NAME,           \
-                                 .bad = no_bad_call, .data = &row_##NAME };
+                                 .flags = GR_OP_KERNEL | GR_OP_ELEMENTWISE | FLAGS, .forward = forward, .vjp = vjp_##NAME,          \
+                                 .backward = backward, .branch = (FLAGS) & COMPARES ? larger : NULL,                 \
+                                 .reference = ref_##NAME, .samples = samples_##NAME, .bad = no_bad_call,             \
+                                 .data = &row_##NAME };
 
 #define BINARY(...) BINARY_CHECKED(__VA_ARGS__, NULL)
 #define BINARY_CHECKED(NAME, FORMULA, GRADIENT, DA, DB, FLAGS, KA, KB, REFERENCE, SHAPE)                                            \
@@ -131,8 +136,9 @@ static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
     }                                                                                                                \
     BINARY_SAMPLES(NAME, DA, DB)                                                                                     \
     const gr_op gr_op_##NAME = { .name = #NAME, .formula = FORMULA, .gradient = GRADIENT, .arity = 2,                \
-                                 .flags = GR_OP_ELEMENTWISE | FLAGS, .shape = SHAPE, .forward = forward,             \
-                                 .vjp = vjp_##NAME, .backward = backward, .reference = ref_##NAME,                   \
+                                 .flags = GR_OP_KERNEL | GR_OP_ELEMENTWISE | FLAGS, .shape = SHAPE, .forward = forward,             \
+                                 .vjp = vjp_##NAME, .backward = backward,                                            \
+                                 .branch = (FLAGS) & COMPARES ? larger : NULL, .reference = ref_##NAME,              \
                                  .samples = samples_##NAME, .bad = bad_##NAME, .data = &row_##NAME };
 
 #define VJP(name) static gr_tensor *vjp_##name(gr_tensor *y, gr_tensor *dy, int i)
@@ -168,10 +174,10 @@ VJP(sigmoid) { return (void)i, gr_amul(dy, gr_mul(y, gr_sub_any(n_(1), t_(y))));
 UNARY(sigmoid, "y = sigmoid(x)", "dx = dy * y * (1 - y)", "-3..3", 0, 1 / (1 + exp(-x)))
 
 VJP(relu) { return (void)i, gr_amul(dy, gr_heaviside(X)); }
-UNARY(relu, "y = relu(x)", "dx = dy * heaviside(x)", "-2..2", 0, x > 0 ? x : 0)
+UNARY(relu, "y = relu(x)", "dx = dy * heaviside(x)", "-2..2", COMPARES, x > 0 ? x : 0)
 
 VJP(abs) { return (void)i, gr_amul(dy, gr_sign(X)); }
-UNARY(abs, "y = abs(x)", "dx = dy * sign(x)", "-2..2", 0, fabs(x))
+UNARY(abs, "y = abs(x)", "dx = dy * sign(x)", "-2..2", COMPARES, fabs(x))
 
 VJP(square) { return (void)i, gr_amul(dy, gr_mul_any(n_(2), t_(X))); }
 UNARY(square, "y = x^2", "dx = dy * 2 * x", "-2..2", 0, x * x)
@@ -180,11 +186,11 @@ VJP(reciprocal) { return (void)i, gr_amul(dy, gr_neg(gr_square(y))); }
 UNARY(reciprocal, "y = 1 / x", "dx = dy * -(y^2)", "0.5..3", 0, 1 / x)
 
 #define vjp_sign gr__zero_vjp
-UNARY(sign, "y = sign(x)", "dx = dy * 0", "-2..2", 0, (x > 0) - (x < 0))
+UNARY(sign, "y = sign(x)", "dx = dy * 0", "-2..2", COMPARES, (x > 0) - (x < 0))
 
 /* the derivative of relu: 1 for x > 0, 0 for x <= 0, 1 for NaN so that a NaN is not hidden */
 #define vjp_heaviside gr__zero_vjp
-UNARY(heaviside, "y = heaviside(x)", "dx = dy * 0", "-2..2", 0, x <= 0 ? 0 : 1)
+UNARY(heaviside, "y = heaviside(x)", "dx = dy * 0", "-2..2", COMPARES, x <= 0 ? 0 : 1)
 
 VJP(expm1) { return (void)i, gr_amul(dy, gr_add_any(t_(y), n_(1))); }
 UNARY(expm1, "y = exp(x) - 1", "dx = dy * (y + 1)", "-2..2", 0, expm1(x))
@@ -240,7 +246,7 @@ BINARY(pow, "y = a ^ b", "da = dy * b * a^(b - 1); db = dy * y * log(a)", "0.5..
        pow(a, b))
 
 VJP(maximum) { return gr_amul(dy, i == 0 ? gr_max_share(A, B) : gr_max_share(B, A)); }
-BINARY(maximum, "y = max(a, b)", "da = dy * max_share(a, b); db = dy * max_share(b, a)", "-2..2", "-2..2", 0, GR_EW_maximum_da,
+BINARY(maximum, "y = max(a, b)", "da = dy * max_share(a, b); db = dy * max_share(b, a)", "-2..2", "-2..2", COMPARES, GR_EW_maximum_da,
        GR_EW_maximum_db, a > b ? a : b)
 
 VJP(minimum)
@@ -248,16 +254,16 @@ VJP(minimum)
     gr_tensor *a = gr_neg(A), *b = gr_neg(B);
     return gr_amul(dy, i == 0 ? gr_max_share(a, b) : gr_max_share(b, a));
 }
-BINARY(minimum, "y = min(a, b)", "da = dy * max_share(-a, -b); db = dy * max_share(-b, -a)", "-2..2", "-2..2", 0,
+BINARY(minimum, "y = min(a, b)", "da = dy * max_share(-a, -b); db = dy * max_share(-b, -a)", "-2..2", "-2..2", COMPARES,
        GR_EW_minimum_da, GR_EW_minimum_db, a < b ? a : b)
 
 /* b is a parameter of the formula, so the tie is a kink in a alone: the middle of [0, 1] would be as good, but the
  * subgradient of smallest norm is 0 */
 VJP(clamp_min) { return i == 0 ? gr_amul(dy, gr_heaviside(gr_sub(A, B))) : NULL; }
-BINARY(clamp_min, "y = max(a, b)", "da = dy * (a > b)", "-2..2", "const -1..1", 0, GR_EW_clamp_min_da, NOTHING, a > b ? a : b)
+BINARY(clamp_min, "y = max(a, b)", "da = dy * (a > b)", "-2..2", "const -1..1", COMPARES, GR_EW_clamp_min_da, NOTHING, a > b ? a : b)
 
 VJP(clamp_max) { return i == 0 ? gr_amul(dy, gr_heaviside(gr_sub(B, A))) : NULL; }
-BINARY(clamp_max, "y = min(a, b)", "da = dy * (a < b)", "-2..2", "const -1..1", 0, GR_EW_clamp_max_da, NOTHING, a < b ? a : b)
+BINARY(clamp_max, "y = min(a, b)", "da = dy * (a < b)", "-2..2", "const -1..1", COMPARES, GR_EW_clamp_max_da, NOTHING, a < b ? a : b)
 
 VJP(amul) { return gr_amul(dy, i == 0 ? B : A); }
 BINARY(amul, "y = a * b", "da = dy * b; db = dy * a", "-2..2", "-2..2", 0, GR_EW_amul_da, GR_EW_amul_db, a == 0 ? 0 : a * b)
@@ -279,7 +285,7 @@ static bool bce_shape(gr_call *k)
 {
     const gr_tensor *p = k->in[0];
     double outside[2] = { 0, p->dtype };
-    if (!gr_elementwise_shape(k)) return false;
+    if (!gr_elementwise_shape(k) || !gr__ready(p)) return false;
     gr__strided(1, &p, check_run, outside);
     if (outside[0] != 0) return gr_reject(k, GR_EVALUE, "apply gr_sigmoid first, or use the loss from logits", "%g is no probability", outside[0]);
     return true;
@@ -299,11 +305,11 @@ BINARY_CHECKED(bce, "y = -(b * max(log(a), -100) + (1 - b) * max(log(1 - a), -10
 /* what max and its relatives need: constant in pieces, with a derivative that is zero and yet connected */
 #define vjp_same gr__zero_vjp
 gr_tensor *gr_same(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_same, a, b); }
-BINARY(same, "y = a == b", "da = dy * 0; db = dy * 0", "-2..2", "-2..2", 0, GR_EW_same_da, GR_EW_same_db, a == b)
+BINARY(same, "y = a == b", "da = dy * 0; db = dy * 0", "-2..2", "-2..2", COMPARES, GR_EW_same_da, GR_EW_same_db, a == b)
 
 #define vjp_max_share gr__zero_vjp
 gr_tensor *gr_max_share(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_max_share, a, b); }
-BINARY(max_share, "y = (a > b) + (a == b) / 2", "da = dy * 0; db = dy * 0", "-2..2", "-2..2", 0, GR_EW_max_share_da,
+BINARY(max_share, "y = (a > b) + (a == b) / 2", "da = dy * 0; db = dy * 0", "-2..2", "-2..2", COMPARES, GR_EW_max_share_da,
        GR_EW_max_share_db, a > b ? 1 : a == b ? 0.5 : 0)
 
 gr_tensor *gr_clamp_min(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_clamp_min, a, b); }

@@ -117,7 +117,7 @@ static bool unslice_forward(const gr_call *k, gr_tensor *y)
     memset(y->data, 0, (size_t)(y->numel * size));
     for (int d = 0; d < y->ndim; d++) stride[d] = gr__stride(y)[d] * (d == a->dim ? a->step : 1);
     gr_run_arg args[2] = { { y->data + (x->numel ? a->start * gr__stride(y)[a->dim] * size : 0), stride, size }, gr__run_arg(x) };
-    gr__run_kernel_args(GR_EW_copy, k->dtype, x->ndim, x->dims, 2, args);
+    gr__copy_args(x->ndim, x->dims, k->dtype, args[0], args[1]);
     return true;
 }
 static gr_tensor *unslice_vjp(gr_tensor *y, gr_tensor *dy, int i) { return (void)i, gr__apply1(&gr_op_slice, dy, y->attr); }
@@ -182,7 +182,7 @@ static bool cat_forward(const gr_call *k, gr_tensor *y)
     for (int i = 0; i < k->n; i++) {
         const gr_tensor *x = k->in[i];
         gr_run_arg args[2] = { { y->data + at * gr__stride(y)[dim] * size, gr__stride(y), size }, gr__run_arg(x) };
-        gr__run_kernel_args(GR_EW_copy, k->dtype, x->ndim, x->dims, 2, args);
+        gr__copy_args(x->ndim, x->dims, k->dtype, args[0], args[1]);
         at += x->dims[dim];
     }
     return true;

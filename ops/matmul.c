@@ -35,7 +35,7 @@ static bool multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, g
     const gr_kernel_table *kt = gr__kernels();
     const int64_t *as = gr__stride(a), *bs = gr__stride(b);
     const gr_gemm_size s = { m, n, inner, { as[ta ? r - 1 : r - 2], as[ta ? r - 2 : r - 1] }, { bs[tb ? r - 1 : r - 2], bs[tb ? r - 2 : r - 1] }, n };
-    size_t bytes = kt->gemm_scratch(&s, type);
+    size_t bytes = kt->gemm_part_scratch(&s, type);
     gr_block *scratch = bytes > 0 ? gr__block_new(y->ctx, bytes) : NULL;
     if (bytes > 0 && !scratch) return false;
     int64_t index[GR_MAX_RANK];
@@ -43,7 +43,7 @@ static bool multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, g
         int64_t ao = 0, bo = 0;
         gr__unravel(i, r - 2, y->dims, index);
         for (int d = 0; d < r - 2; d++) ao += index[d] * as[d], bo += index[d] * bs[d];
-        kt->gemm[type](&s, 0, 1, a->data + ao * size, b->data + bo * size, y->data + i * m * n * size, scratch ? gr__block_data(scratch) : NULL);
+        kt->gemm_part[type](&s, 0, 1, a->data + ao * size, b->data + bo * size, y->data + i * m * n * size, scratch ? gr__block_data(scratch) : NULL);
     }
     if (scratch) gr__block_unref(y->ctx, scratch);
     return true;

@@ -43,11 +43,32 @@ static bool norm_shape(gr_call *k)
     return true;
 }
 
+typedef struct norm_job {
+    int type;
+    int64_t n, rows, chunk;  /* columns; rows, in all and in a chunk */
+    size_t row;              /* bytes */
+    double eps;
+    const char *x, *w, *b, *dy;
+    char *y, *dx, *dw, *db;  /* NULL: not wanted */
+    char *parts;             /* dw and db of chunk 1, then of chunk 2, ... */
+} norm_job;
+
+#define ROW_NS(n) (20 + 0.4 * (double)(n)) /* of three passes over a row that stays in the cache */
+static void some_rows(void *user, int64_t begin, int64_t end, int worker)
+{
+    const norm_job *j = user;
+    const size_t at = (size_t)begin * j->row;
+    (void)worker;
+    gr__kernels()->layer_norm[j->type](end - begin, j->n, j->eps, j->x + at, j->w, j->b, j->y + at);
+}
+
 static bool norm_forward(const gr_call *k, gr_tensor *y)
 {
     const gr_tensor *x = k->in[0];
-    int64_t n = x->dims[x->ndim - 1];
-    if (x->numel) gr__kernels()->layer_norm[gr__kt(x)](x->numel / n, n, eps_of(k->attr), x->data, k->in[1]->data, k->in[2]->data, y->data);
+    const int64_t n = x->dims[x->ndim - 1];
+    norm_job j = { .type = gr__kt(x), .n = n, .row = (size_t)n * gr__type_size((gr_type)x->dtype), .eps = eps_of(k->attr), .x = x->data,
+                   .w = k->in[1]->data, .b = k->in[2]->data, .y = y->data };
+    if (x->numel) gr__parallel_ranges(k->ctx, x->numel / n, ROW_NS(n), some_rows, &j);
     return true;
 }
 
@@ -64,20 +85,52 @@ static gr_tensor *norm_vjp(gr_tensor *y, gr_tensor *dy, int i)
     return gr_amul(gr_sub_any(t_(gr_sub_any(t_(g), t_(gr_mean(g, LAST)))), t_(along)), r);
 }
 
+/* Chunks of rows, each with its own sums dw and db; how many depends on the shape alone, so that the sums do too. */
+#define MAX_CHUNKS 16
+#define CHUNK_LEAST 16384 /* elements: so that adding up the chunks is nothing beside them */
+static void some_chunks(void *user, int64_t begin, int64_t end, int worker)
+{
+    const norm_job *j = user;
+    (void)worker;
+    for (int64_t c = begin; c < end; c++) {
+        const int64_t first = c * j->chunk, rows = j->rows - first < j->chunk ? j->rows - first : j->chunk;
+        const size_t at = (size_t)first * j->row;
+        char *dw = j->dw, *db = j->db;
+        if (c > 0) dw = j->parts + (size_t)(2 * (c - 1)) * j->row, db = dw + j->row;
+        gr__kernels()->layer_norm_back[j->type](rows, j->n, j->eps, j->x + at, j->w, j->dy + at, j->dx ? j->dx + at : NULL, j->dw ? dw : NULL, j->db ? db : NULL);
+    }
+}
+
+static bool back_by_chunks(gr_ctx *c, norm_job *j)
+{
+    const int64_t n = j->n, most = j->rows * n / CHUNK_LEAST, chunks = most < 1 ? 1 : most > MAX_CHUNKS ? MAX_CHUNKS : most;
+    j->chunk = (j->rows + chunks - 1) / chunks;
+    const int64_t used = (j->rows + j->chunk - 1) / j->chunk; /* the last chunks may be left without rows */
+    gr_block *parts = gr__block_new(c, (size_t)(2 * (used - 1)) * j->row);
+    if (!parts) return false;
+    j->parts = gr__block_data(parts);
+    gr__parallel_ranges(c, used, ROW_NS(2 * n) * (double)j->chunk, some_chunks, j);
+    gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][j->type];
+    for (int64_t i = 0; i < 2 * (used - 1); i++) {
+        char *sum = i % 2 ? j->db : j->dw;
+        if (sum) add(n, (char *[]){ sum, sum, j->parts + (size_t)i * j->row });
+    }
+    gr__block_unref(c, parts);
+    return true;
+}
+
 static bool norm_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     gr_tensor *x = y->in[0], *w = y->in[1];
-    void *out[3] = { NULL, NULL, NULL };
-    int64_t n = x->dims[x->ndim - 1];
+    const int64_t n = x->dims[x->ndim - 1];
     dy = gr_contiguous(dy);
     if (!dy) return false;
-    for (int i = 0; i < 3; i++) {
-        if (!gr_wants(y, i)) continue;
-        if (!(dx[i] = x->numel ? gr_empty_like(y->in[i]) : gr_zeros_like(y->in[i]))) return false;
-        out[i] = dx[i]->data;
-    }
-    if (x->numel) gr__kernels()->layer_norm_back[gr__kt(x)](x->numel / n, n, eps_of(y->attr), x->data, w->data, dy->data, out[0], out[1], out[2]);
-    return true;
+    for (int i = 0; i < 3; i++)
+        if (gr_wants(y, i) && !(dx[i] = x->numel ? gr_empty_like(y->in[i]) : gr_zeros_like(y->in[i]))) return false;
+    norm_job j = { .type = gr__kt(x), .n = n, .rows = n ? x->numel / n : 0, .row = (size_t)n * gr__type_size((gr_type)x->dtype), .eps = eps_of(y->attr),
+                   .x = x->data, .w = w->data, .dy = dy->data, .dx = dx[0] ? dx[0]->data : NULL, .dw = dx[1] ? dx[1]->data : NULL,
+                   .db = dx[2] ? dx[2]->data : NULL };
+    return x->numel == 0 || back_by_chunks(y->ctx, &j);
 }
 
 static bool norm_reference(const gr_call *k, double *const *x, double *y)

@@ -223,6 +223,9 @@ GR_API gr_tensor *gr_embedding(gr_tensor *weight, gr_tensor *index);
  * a: [..., m, k]   b: [..., k, n]   y: [..., m, n]; leading dimensions broadcast. A vector a is a row, b a column; that
  * dimension is left out of y.   Fails with GR_ESHAPE when k differs. */
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b);
+/* y = b + x w, as gr_add(gr_matmul(x, w), b), to which other shapes go.    gradient: db = sum over rows of dy, dx = dy w^T, dw = x^T dy
+ * b: [n]   x: [..., k]   w: [k, n]   y: [..., n] */
+GR_API gr_tensor *gr_addmm(gr_tensor *b, gr_tensor *x, gr_tensor *w);
 
 /* y[n, o, i, j] = bias[o] + sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] w[o, c, k, l], zero outside the image:
  * the cross-correlation that networks call convolution.      dx = conv2d_input(dy, w), dw = conv2d_weight(x, dy)
@@ -265,6 +268,28 @@ GR_API gr_tensor *gr_avg_pool2d_with(gr_tensor *x, gr_pool2d_opts o);
 #define gr_argmax_pool2d(...) GR_OPT1(gr_argmax_pool2d_with, gr_pool2d_opts, __VA_ARGS__)
 #define gr_avg_pool2d(...) GR_OPT1(gr_avg_pool2d_with, gr_pool2d_opts, __VA_ARGS__)
 
+/* y = p v, p = softmax(scale q k^T): the rows of v, weighted by how well q fits the rows of k.
+ * q: [.., t, d]   k: [.., s, d]   v: [.., s, e]   y: [.., t, e]; leading dimensions are equal, any strides will do
+ * dv = p^T dy;  dq = ds k, dk = ds^T q with ds = scale p (dp - sum(dp p)), dp = dy v^T.  p is never stored as a whole.
+ * Fails with GR_ESHAPE. Source: Vaswani et al. 2017; in blocks of rows as in Dao et al., arXiv 2205.14135 */
+typedef struct gr_attention_opts {
+    gr_tensor *mask; /* bool, broadcasts to [.., t, s]: true where row i of q sees row j of k; a row that sees none gives 0 */
+    bool causal;     /* row i sees rows 0 .. i */
+    double scale;    /* default 1 / sqrt(d) */
+    unsigned char end_;
+} gr_attention_opts;
+GR_API gr_tensor *gr_scaled_dot_product_attention_with(gr_tensor *q, gr_tensor *k, gr_tensor *v, gr_attention_opts o);
+#define gr_scaled_dot_product_attention(...) GR_OPT3(gr_scaled_dot_product_attention_with, gr_attention_opts, __VA_ARGS__)
+
+/* ---- recurrences -----------------------------------------------------------------------------------------------------------
+ * An LSTM over all steps, from x, what the inputs give to the gates:
+ *   a = x_t + h_{t-1} w;   i, f, o = s(its first, second, fourth part), g = tanh(its third);   c_t = f c_{t-1} + i g;   h_t = o tanh c_t
+ * x: [t, n, 4 hidden]   w: [hidden, 4 hidden]   h, c, before the first step: [n, hidden]
+ * y: [t, n, 6 hidden], every step's h, c, i, f, g, o side by side: h is gr_slice(y, -1, 0, hidden), c the next.
+ * dx = da, dw = sum over t of h_{t-1}^T da_t, with da from the last step to the first (back-propagation through time).
+ * Fails with GR_ESHAPE. Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000. */
+GR_API gr_tensor *gr_lstm_steps(gr_tensor *x, gr_tensor *w, gr_tensor *h, gr_tensor *c);
+
 /* ---- fused losses ------------------------------------------------------------------------------------------------------
  * y = -log softmax(x)[t] for each row, without reduction.     dx = dy (softmax(x) - onehot(t))
  * x: [n, classes] or [classes], logits (with more dimensions, classes are dimension 1); t: i64 class numbers, without
@@ -281,8 +306,8 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
     X(heaviside) X(same) X(max_share)                                                                                      \
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax) X(layer_norm)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
-    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(conv2d) X(conv2d_input) X(conv2d_weight)        \
-    X(argmax_pool2d) X(max_pool2d) X(max_unpool2d) X(cross_entropy)
+    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(addmm) X(conv2d) X(conv2d_input) X(conv2d_weight)        \
+    X(argmax_pool2d) X(max_pool2d) X(max_unpool2d) X(attention) X(lstm_steps) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;
 GR_OPS(GR_OP_DECLARE)
 

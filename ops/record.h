@@ -3,19 +3,21 @@
 #ifndef GRADUS_OPS_RECORD_H
 #define GRADUS_OPS_RECORD_H
 
-#include "core/tensor.h"
-#include "kernels/kernels.h"
+#include "core/tiles.h"
 #include "ops/ops.h"
 
-/* Runs an element-wise kernel of the dtype of `typed` over tensors of one shape. */
-void gr__run_kernel(int kernel, gr_type type, int count, const gr_tensor *const *t);
-void gr__run_kernel_args(int kernel, gr_type type, int ndim, const int64_t *dim, int count, const gr_run_arg *a);
+/* Runs the element-wise kernel of this type over tensors of one shape: gr__run_elementwise. */
+bool gr__run_kernel(int kernel, gr_type type, int count, gr_tensor *const *t);
+/* Copies x into y, of one shape and any strides. */
+void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg x);
+/* y accumulates x by a kernel GR_REDUCE_...: strides of y, in elements, for the dimensions of x, 0 where it is reduced. */
+void gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride);
 static inline int gr__k(gr_type t) { return (int)t - 1; }
 static inline int gr__kt(const gr_tensor *t) { return (int)t->dtype - 1; }
 
 /* The float type that integers become. */
 static inline gr_type gr__float_type(const gr_ctx *c) { return c->dtype >= GR_F32 ? c->dtype : GR_F32; }
-/* x in the smallest type at or above its own that this kernel has. */
+/* x in the smallest type at or above its own that this element-wise kernel has. */
 gr_tensor *gr__promote(gr_tensor *x, int kernel);
 /* a and b in one dtype and shape, broadcasting both; false when they do not fit (the error is set). */
 bool gr__match(const gr_op *op, gr_tensor **a, gr_tensor **b);

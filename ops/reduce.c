@@ -1,12 +1,13 @@
 /* Reductions: sum, mean, prod, max, min over any set of dimensions, and the positions argmax and argmin.
  *
  *   forward   y starts at the neutral element, is repeated over the reduced dimensions by strides of 0, and one kernel
- *             accumulates x into it: one loop for every layout
+ *             accumulates x into it, two dimensions at a time and in the order of memory: one loop for every layout
  *
  * SPDX-License-Identifier: MIT */
 #include "ops/record.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct reduce_attr {
@@ -53,6 +54,58 @@ static void fill(gr_tensor *y, double v)
     }
 }
 
+typedef struct axis {
+    int64_t n, x, y; /* size and strides */
+} axis;
+
+/* Dimensions of more than one element, those that x steps through fastest last, merged where both step as through one. */
+static int plan(const gr_tensor *x, const int64_t *stride, axis *a)
+{
+    int count = 0;
+    for (int d = 0; d < x->ndim; d++) {
+        const axis next = { x->dims[d], gr__stride(x)[d], stride[d] };
+        int at = count;
+        if (next.n == 1) continue;
+        for (; at > 0 && llabs(a[at - 1].x) < llabs(next.x); at--) a[at] = a[at - 1];
+        a[at] = next;
+        count++;
+    }
+    int merged = 0;
+    for (int i = 0; i < count; i++) {
+        axis *last = &a[merged - 1];
+        if (merged == 0 || last->x != a[i].x * a[i].n || last->y != a[i].y * a[i].n) a[merged++] = a[i];
+        else *last = (axis){ last->n * a[i].n, a[i].x, a[i].y };
+    }
+    return merged;
+}
+
+void gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride)
+{
+    gr_reduce_fn *fn = gr__kernels()->reduce[kernel][gr__kt(y)];
+    const int64_t size = (int64_t)gr__type_size((gr_type)y->dtype);
+    axis a[GR_MAX_RANK + 2];
+    int n = plan(x, stride, a + 2);
+    axis *inner = a + n; /* the last two; missing ones are of one element */
+    if (x->numel == 0) return;
+    if (n < 2) a[1] = (axis){ 1, 1, 0 };
+    if (n == 0) a[0] = a[1];
+    int64_t index[GR_MAX_RANK] = { 0 };
+    const char *from = x->data;
+    char *to = y->data;
+    for (;;) {
+        fn(inner[0].n, inner[1].n, from, (int64_t[]){ inner[0].x, inner[1].x }, to, (int64_t[]){ inner[0].y, inner[1].y });
+        int d = n - 3;
+        for (; d >= 0; d--) {
+            const axis *o = &a[2 + d];
+            from += o->x * size, to += o->y * size;
+            if (++index[d] < o->n) break;
+            from -= o->x * size * o->n, to -= o->y * size * o->n;
+            index[d] = 0;
+        }
+        if (d < 0) return;
+    }
+}
+
 static void accumulate(const gr_call *k, gr_tensor *y, int kernel, double neutral)
 {
     const gr_tensor *x = k->in[0];
@@ -63,18 +116,18 @@ static void accumulate(const gr_call *k, gr_tensor *y, int kernel, double neutra
         if (!(a->mask >> d & 1)) n *= x->dims[d];
     }
     fill(y, neutral);
-    gr_run_arg args[2] = { { y->data, stride, (int64_t)gr__type_size((gr_type)y->dtype) }, gr__run_arg(x) };
-    gr__run_kernel_args(kernel, (gr_type)y->dtype, x->ndim, x->dims, 2, args);
+    gr__run_reduce(kernel, x, y, stride);
 }
 
-static gr_tensor *reduce(const gr_op *op, gr_tensor *x, gr_reduce_opts o, int kernel)
+/* promoted as for the element-wise kernel `like` */
+static gr_tensor *reduce(const gr_op *op, gr_tensor *x, gr_reduce_opts o, int like)
 {
     if (!gr__ready(x)) return NULL;
     reduce_attr a;
     memset(&a, 0, sizeof a);
     a.keepdim = o.keepdim;
     if (!gr__reduce_mask(op->name, x, o.dims, &a.mask)) return NULL;
-    return gr__apply1(op, gr__promote(x, kernel), &a);
+    return gr__apply1(op, gr__promote(x, like), &a);
 }
 
 static uint32_t mask_of(const gr_tensor *y) { return ((const reduce_attr *)y->attr)->mask; }
@@ -137,12 +190,12 @@ static bool backward_by_vjp(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { retur
 /* ---- sum ---------------------------------------------------------------------------------------------------------------------*/
 static bool sum_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_sum, 0);
+    accumulate(k, y, GR_REDUCE_sum, 0);
     return true;
 }
 static gr_tensor *sum_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr__unreduce(dy, y->in[i], mask_of(y)); }
 static bool sum_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, 0), each(k, x, y, f_sum), true; }
-gr_tensor *gr_sum_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_sum, x, o, GR_EW_sum); }
+gr_tensor *gr_sum_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_sum, x, o, GR_EW_add); }
 SAMPLES(sum, "-2..2", "[0, 3]", ALLOWED)
 const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "dx = dy for every addend", .arity = 1, .flags = GR_OP_LINEAR,
                           .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = sum_forward, .vjp = sum_vjp,
@@ -151,16 +204,12 @@ const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "d
 /* ---- mean --------------------------------------------------------------------------------------------------------------------*/
 static bool mean_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_sum, 0);
-    union {
-        float f32;
-        double f64;
-    } n;
-    if (y->dtype == GR_F32) n.f32 = (float)reduced_count(k);
-    else n.f64 = (double)reduced_count(k);
-    static const int64_t none[GR_MAX_RANK] = { 0 };
-    gr_run_arg args[3] = { gr__run_arg(y), gr__run_arg(y), { (char *)&n, none, (int64_t)gr__type_size((gr_type)y->dtype) } };
-    gr__run_kernel_args(GR_EW_div, (gr_type)y->dtype, y->ndim, y->dims, 3, args);
+    accumulate(k, y, GR_REDUCE_sum, 0);
+    const double n = (double)reduced_count(k);
+    for (int64_t i = 0; i < y->numel; i++) {
+        if (y->dtype == GR_F32) ((float *)(void *)y->data)[i] /= (float)n;
+        else ((double *)(void *)y->data)[i] /= n;
+    }
     return true;
 }
 static int64_t addends(const gr_tensor *y)
@@ -209,7 +258,7 @@ static gr_tensor *product_of_others(gr_tensor *x)
 
 static bool prod_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_prod, 1);
+    accumulate(k, y, GR_REDUCE_prod, 1);
     return true;
 }
 static gr_tensor *prod_vjp(gr_tensor *y, gr_tensor *dy, int i)
@@ -229,7 +278,7 @@ static gr_tensor *prod_vjp(gr_tensor *y, gr_tensor *dy, int i)
     return gr_amul(gr__unreduce(dy, x, mask), gr_permute(gr_reshape(others, moved), back));
 }
 static bool prod_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, 1), each(k, x, y, f_prod), true; }
-gr_tensor *gr_prod_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_prod, x, o, GR_EW_prod); }
+gr_tensor *gr_prod_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_prod, x, o, GR_EW_add); }
 SAMPLES(prod, "-2..2", "[0, 3]", ALLOWED)
 const gr_op gr_op_prod = { .name = "prod", .formula = "y = prod(x)", .gradient = "dx = dy times the product of the other factors", .arity = 1,
                            .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = prod_forward, .vjp = prod_vjp,
@@ -238,12 +287,12 @@ const gr_op gr_op_prod = { .name = "prod", .formula = "y = prod(x)", .gradient =
 /* ---- max, min ------------------------------------------------------------------------------------------------------------------*/
 static bool max_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_max, -INFINITY);
+    accumulate(k, y, GR_REDUCE_max, -INFINITY);
     return true;
 }
 static bool min_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_EW_min, INFINITY);
+    accumulate(k, y, GR_REDUCE_min, INFINITY);
     return true;
 }
 /* dy shared evenly by those equal to y; all to NaNs if there are any */
@@ -258,18 +307,22 @@ static gr_tensor *extremum_vjp(gr_tensor *y, gr_tensor *dy, int i)
     gr_tensor *count = mask ? gr__unreduce(gr_sum_with(chosen, o), x, mask) : chosen;
     return gr_amul(gr__unreduce(dy, x, mask), (gr_div)(chosen, count));
 }
+static gr_tensor *extremum_branch(const gr_call *k, gr_tensor *y)
+{
+    return gr_same(k->in[0], gr__unreduce(y, k->in[0], ((const reduce_attr *)k->attr)->mask));
+}
 static bool max_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, -INFINITY), each(k, x, y, f_max), true; }
 static bool min_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, INFINITY), each(k, x, y, f_min), true; }
-gr_tensor *gr_max_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_max, x, o, GR_EW_max); }
-gr_tensor *gr_min_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_min, x, o, GR_EW_min); }
+gr_tensor *gr_max_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_max, x, o, GR_EW_add); }
+gr_tensor *gr_min_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_min, x, o, GR_EW_add); }
 SAMPLES(max, "-2..2", "[2, 0]", REFUSED(max))
 SAMPLES(min, "-2..2", "[2, 0]", REFUSED(min))
 const gr_op gr_op_max = { .name = "max", .formula = "y = max(x)", .gradient = "dx = dy shared evenly by the largest", .arity = 1,
                           .attr_size = sizeof(reduce_attr), .shape = nonempty_shape, .forward = max_forward, .vjp = extremum_vjp,
-                          .describe = describe, .reference_tensor = max_reference, .samples = max_samples, .bad = max_bad };
+                          .branch = extremum_branch, .describe = describe, .reference_tensor = max_reference, .samples = max_samples, .bad = max_bad };
 const gr_op gr_op_min = { .name = "min", .formula = "y = min(x)", .gradient = "dx = dy shared evenly by the smallest", .arity = 1,
                           .attr_size = sizeof(reduce_attr), .shape = nonempty_shape, .forward = min_forward, .vjp = extremum_vjp,
-                          .describe = describe, .reference_tensor = min_reference, .samples = min_samples, .bad = min_bad };
+                          .branch = extremum_branch, .describe = describe, .reference_tensor = min_reference, .samples = min_samples, .bad = min_bad };
 
 /* ---- argmax, argmin --------------------------------------------------------------------------------------------------------------*/
 static bool arg_shape(gr_call *k)

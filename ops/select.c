@@ -142,7 +142,7 @@ static bool add_forward(const gr_call *k, gr_tensor *y)
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < m; i++) {
             char *to = y->data + (size_t)((o * size + index[i]) * inner) * bytes;
-            add(inner, (char *[]){ to, to, k->in[2]->data + (size_t)((o * m + i) * inner) * bytes }, (const int64_t[]){ 1, 1, 1 });
+            add(inner, (char *[]){ to, to, k->in[2]->data + (size_t)((o * m + i) * inner) * bytes });
         }
     return true;
 }

@@ -65,8 +65,7 @@ static bool add_repeats(const gr_tensor *x, gr_tensor *y)
     int64_t stride[GR_MAX_RANK] = { 0 };
     for (int d = 0; d < y->ndim; d++) stride[x->ndim - y->ndim + d] = y->dims[d] == 1 ? 0 : gr__stride(y)[d];
     memset(y->data, 0, (size_t)y->numel * gr__type_size((gr_type)y->dtype));
-    gr_run_arg args[2] = { { y->data, stride, (int64_t)gr__type_size((gr_type)y->dtype) }, gr__run_arg(x) };
-    gr__run_kernel_args(GR_EW_sum, (gr_type)y->dtype, x->ndim, x->dims, 2, args);
+    gr__run_reduce(GR_REDUCE_sum, x, y, stride);
     return true;
 }
 static bool broadcast_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
@@ -94,7 +93,7 @@ static bool broadcast_reference(const gr_call *k, double *const *x, double *y)
 
 gr_tensor *gr_broadcast_to(gr_tensor *x, gr_dims shape)
 {
-    if (!gr__ready(x)) return NULL;
+    if (!gr__usable(x)) return NULL;
     bool same = x->ndim == shape.n;
     for (int d = 0; same && d < shape.n; d++) same = x->dims[d] == shape.v[d];
     return same ? x : apply_dims(&gr_op_broadcast_to, x, shape);
@@ -357,8 +356,7 @@ const gr_op gr_op_permute = { .name = "permute", .formula = "y[i, j] = x[j, i]",
 static bool contiguous_shape(gr_call *k) { return take_shape(k, gr__dims_of_tensor(k->in[0])), true; }
 static bool contiguous_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_tensor *t[] = { y, k->in[0] };
-    gr__run_kernel(GR_EW_copy, k->dtype, 2, t);
+    gr__copy_args(y->ndim, y->dims, k->dtype, gr__run_arg(y), gr__run_arg(k->in[0]));
     return true;
 }
 static gr_tensor *contiguous_vjp(gr_tensor *y, gr_tensor *dy, int i) { return (void)y, (void)i, dy; }

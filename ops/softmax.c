@@ -21,12 +21,31 @@ static bool rows_shape(gr_call *k)
     return true;
 }
 
+/* Rows are independent: threads take some each. */
+#define ROW_NS(n) (10 + 0.5 * (double)(n)) /* of an exponential and two sums for each element */
+typedef struct row_job {
+    gr_row_fn *fn;
+    int64_t n;
+    const char *x;
+    char *y;
+    size_t x_row, y_row; /* bytes */
+} row_job;
+
+static void some_rows(void *user, int64_t begin, int64_t end, int worker)
+{
+    const row_job *j = user;
+    (void)worker;
+    j->fn(end - begin, j->n, j->x + (size_t)begin * j->x_row, j->y + (size_t)begin * j->y_row);
+}
+
 static bool run_rows(const gr_call *k, gr_tensor *y, gr_row_fn *const *kernel)
 {
     const gr_tensor *x = k->in[0];
-    int64_t n = x->dims[x->ndim - 1];
+    const int64_t n = x->dims[x->ndim - 1], rows = n ? x->numel / n : y->numel;
     if (!gr_is_contiguous(x)) return gr_reject(k, GR_EVALUE, "call the public function", "the input is not contiguous");
-    if (x->numel || n == 0) kernel[gr__kt(x)](n ? x->numel / n : y->numel, n, x->data, y->data);
+    const size_t size = gr__type_size((gr_type)x->dtype), row = (size_t)n * size;
+    row_job j = { kernel[gr__kt(x)], n, x->data, y->data, row, y->numel == x->numel ? row : size };
+    if (rows) gr__parallel_ranges(k->ctx, rows, ROW_NS(n), some_rows, &j);
     return true;
 }
 
@@ -49,13 +68,28 @@ static gr_tensor *softmax_vjp(gr_tensor *y, gr_tensor *dy, int i)
     gr_tensor *sum = gr_sum(gr_amul(dy, y), LAST);
     return gr_amul(gr_sub_any(t_(dy), t_(sum)), y);
 }
+typedef struct softmax_job {
+    gr_row_dx_fn *fn;
+    int64_t n;
+    size_t row; /* bytes */
+    const char *y, *dy;
+    char *dx;
+} softmax_job;
+static void some_softmax_dx(void *user, int64_t begin, int64_t end, int worker)
+{
+    const softmax_job *j = user;
+    const size_t at = (size_t)begin * j->row;
+    (void)worker;
+    j->fn(end - begin, j->n, j->y + at, j->dy + at, j->dx + at);
+}
 static bool softmax_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     int64_t n = y->dims[y->ndim - 1];
     dx[0] = gr_empty_like(y);
     dy = gr_contiguous(dy);
     if (!dx[0] || !dy) return false;
-    if (y->numel) gr__kernels()->softmax_dx[gr__kt(y)](y->numel / n, n, y->data, dy->data, dx[0]->data);
+    softmax_job j = { gr__kernels()->softmax_dx[gr__kt(y)], n, (size_t)n * gr__type_size((gr_type)y->dtype), y->data, dy->data, dx[0]->data };
+    if (y->numel) gr__parallel_ranges(y->ctx, y->numel / n, 10 + 0.2 * (double)n, some_softmax_dx, &j);
     return true;
 }
 /* f: of x and its log-sum-exp */
@@ -184,25 +218,26 @@ static bool ce_shape(gr_call *k)
 
 #define CE(S, T)                                                                                                     \
     /* y holds the log-sum-exp of each row */                                                                        \
-    static void S##_ce(int64_t rows, int64_t n, const T *x, const gr_tensor *t, T *y)                                \
+    static void S##_ce(int64_t rows, int64_t n, const void *x_, bool classes, const void *t, void *y_)               \
     {                                                                                                                \
-        const int64_t *c = (const int64_t *)(const void *)t->data;                                                   \
-        const T *p = (const T *)(const void *)t->data;                                                               \
+        const int64_t *c = t;                                                                                        \
+        const T *p = t, *x = x_;                                                                                     \
+        T *y = y_;                                                                                                   \
         for (int64_t i = 0; i < rows; i++, x += n) {                                                                 \
             T lse = y[i], sum = 0;                                                                                   \
-            if (t->dtype == GR_I64) sum = lse - x[c[i]];                                                             \
+            if (classes) sum = lse - x[c[i]];                                                                        \
             else for (int64_t j = 0; j < n; j++) sum += p[i * n + j] == 0 ? 0 : p[i * n + j] * (lse - x[j]);         \
             y[i] = sum;                                                                                              \
         }                                                                                                            \
     }                                                                                                                \
     /* dx holds softmax(x): dx = dy (softmax(x) sum(t) - t), a zero dy absorbing */                                  \
-    static void S##_ce_dx(int64_t rows, int64_t n, const gr_tensor *t, const T *dy, T *dx)                           \
+    static void S##_ce_dx(int64_t rows, int64_t n, bool classes, const void *t, const void *dy_, void *dx_)          \
     {                                                                                                                \
-        const int64_t *c = (const int64_t *)(const void *)t->data;                                                   \
-        const T *p = (const T *)(const void *)t->data;                                                               \
+        const int64_t *c = t;                                                                                        \
+        const T *p = t, *dy = dy_;                                                                                   \
+        T *dx = dx_;                                                                                                 \
         for (int64_t i = 0; i < rows; i++, dx += n, p += n) {                                                        \
             T g = dy[i], sum = 1;                                                                                    \
-            bool classes = t->dtype == GR_I64;                                                                       \
             if (!classes) sum = 0;                                                                                   \
             for (int64_t j = 0; j < n && !classes; j++) sum += p[j];                                                 \
             for (int64_t j = 0; j < n; j++) {                                                                        \
@@ -214,14 +249,48 @@ static bool ce_shape(gr_call *k)
 CE(f32, float)
 CE(f64, double)
 
+typedef struct ce_job {
+    int type;
+    int64_t n;
+    bool classes;
+    size_t size, target_row; /* bytes: of an element, of a row of the target */
+    const char *x, *t, *dy;
+    char *y, *dx;
+} ce_job;
+static ce_job ce_job_of(const gr_tensor *x, const gr_tensor *t)
+{
+    const int64_t n = x->dims[x->ndim - 1];
+    const size_t size = gr__type_size((gr_type)x->dtype);
+    const bool classes = t->dtype == GR_I64;
+    return (ce_job){ .type = gr__kt(x), .n = n, .classes = classes, .size = size, .target_row = classes ? sizeof(int64_t) : (size_t)n * size, .x = x->data, .t = t->data };
+}
+static void some_ce(void *user, int64_t begin, int64_t end, int worker)
+{
+    const ce_job *j = user;
+    const size_t row = (size_t)begin;
+    const char *x = j->x + row * (size_t)j->n * j->size, *t = j->t + row * j->target_row;
+    char *y = j->y + row * j->size;
+    (void)worker;
+    gr__kernels()->logsumexp[j->type](end - begin, j->n, x, y);
+    (j->type == GR_K_F32 ? f32_ce : f64_ce)(end - begin, j->n, x, j->classes, t, y);
+}
+static void some_ce_dx(void *user, int64_t begin, int64_t end, int worker)
+{
+    const ce_job *j = user;
+    const size_t row = (size_t)begin, at = row * (size_t)j->n * j->size;
+    (void)worker;
+    gr__kernels()->softmax[j->type](end - begin, j->n, j->x + at, j->dx + at);
+    (j->type == GR_K_F32 ? f32_ce_dx : f64_ce_dx)(end - begin, j->n, j->classes, j->t + row * j->target_row, j->dy + row * j->size, j->dx + at);
+}
+
 static bool ce_forward(const gr_call *k, gr_tensor *y)
 {
     const gr_tensor *x = k->in[0], *t = k->in[1];
-    int64_t n = x->dims[x->ndim - 1];
-    if (!run_rows(k, y, gr__kernels()->logsumexp)) return false;
+    if (!gr_is_contiguous(x)) return gr_reject(k, GR_EVALUE, "call gr_cross_entropy_rows", "the logits are not contiguous");
     if (!gr_is_contiguous(t)) return gr_reject(k, GR_EVALUE, "call gr_cross_entropy_rows", "the target is not contiguous");
-    if (x->dtype == GR_F32) f32_ce(y->numel, n, (const float *)(const void *)x->data, t, (float *)(void *)y->data);
-    else f64_ce(y->numel, n, (const double *)(const void *)x->data, t, (double *)(void *)y->data);
+    ce_job j = ce_job_of(x, t);
+    j.y = y->data;
+    if (y->numel) gr__parallel_ranges(k->ctx, y->numel, ROW_NS(j.n), some_ce, &j);
     return true;
 }
 static gr_tensor *ce_vjp(gr_tensor *y, gr_tensor *dy, int i)
@@ -230,22 +299,21 @@ static gr_tensor *ce_vjp(gr_tensor *y, gr_tensor *dy, int i)
     if (i == 1) return gr_amul(g, gr_neg(gr_log_softmax(x, -1)));
     gr_tensor *p = gr_softmax(x, -1);
     if (t->dtype != GR_I64) return gr_amul(g, gr_sub_any(t_(gr_mul_any(t_(p), t_(gr_sum(t, LAST)))), t_(t)));
-    gr_tensor *minus = gr_full(x->ctx, gr_dims_of(g->dims, g->ndim), -1, .dtype = (gr_type)x->dtype);
+    gr_tensor *minus = gr_full(x->ctx, gr_dims_like(g), -1, .dtype = (gr_type)x->dtype);
     return gr_amul(g, gr_scatter_add(p, -1, gr_unsqueeze(t, -1), minus));
 }
 static bool ce_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     gr_tensor *x = y->in[0], *t = y->in[1];
-    int64_t n = x->dims[x->ndim - 1];
     if (gr_wants(y, 1) && !(dx[1] = ce_vjp(y, dy, 1))) return false;
     if (!gr_wants(y, 0)) return true;
     gr_tensor *g = dx[0] = gr_empty_like(x);
     if (!g || !gr_is_contiguous(dy)) dy = gr_contiguous(dy);
     if (!g || !dy) return false;
     if (!x->numel) return true;
-    gr__kernels()->softmax[gr__kt(x)](y->numel, n, x->data, g->data);
-    if (x->dtype == GR_F32) f32_ce_dx(y->numel, n, t, (const float *)(const void *)dy->data, (float *)(void *)g->data);
-    else f64_ce_dx(y->numel, n, t, (const double *)(const void *)dy->data, (double *)(void *)g->data);
+    ce_job j = ce_job_of(x, t);
+    j.dy = dy->data, j.dx = g->data;
+    gr__parallel_ranges(x->ctx, y->numel, ROW_NS(j.n), some_ce_dx, &j);
     return true;
 }
 static bool ce_reference(const gr_call *k, double *const *x, double *y)

@@ -20,39 +20,26 @@ const gr_op *gr_op_find(const char *name)
 }
 
 /* ---- kernels over tensors --------------------------------------------------------------------------------------------*/
-static void run(int64_t n, char *const *p, const int64_t *stride, void *user) { (*(gr_ew_fn **)user)(n, p, stride); }
-
-void gr__run_kernel(int kernel, gr_type type, int count, const gr_tensor *const *t)
+bool gr__run_kernel(int kernel, gr_type type, int count, gr_tensor *const *t)
 {
-    gr_ew_fn *fn = gr__kernels()->ew[kernel][gr__k(type)];
-    if (t[0]->numel == 1) { /* any stride will do */
-        static const int64_t one[GR_MAX_OPERANDS] = { 1, 1, 1, 1, 1, 1, 1, 1 };
-        char *p[GR_MAX_OPERANDS];
-        for (int i = 0; i < count; i++) p[i] = t[i]->data;
-        fn(1, p, one);
-        return;
-    }
-    gr__strided(count, t, run, &fn);
+    const gr_kernel_table *k = gr__kernels();
+    return gr__run_elementwise(k->ew[kernel][gr__k(type)], k->reads[kernel], count, t);
 }
 
-void gr__run_kernel_args(int kernel, gr_type type, int ndim, const int64_t *dim, int count, const gr_run_arg *a)
+static void copy_run(int64_t n, char *const *p, const int64_t *s, void *user) { (*(gr_copy_fn **)user)(n, p[0], s[0], p[1], s[1]); }
+void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg a)
 {
-    gr_ew_fn *fn = gr__kernels()->ew[kernel][gr__k(type)];
-    gr__strided_args(ndim, dim, count, a, run, &fn);
+    gr_copy_fn *fn = gr__kernels()->copy[gr__k(type)];
+    gr__strided_args(ndim, dim, 2, (const gr_run_arg[]){ y, a }, copy_run, &fn);
 }
 
 /* ---- dtypes ------------------------------------------------------------------------------------------------------------*/
-static gr_type type_for(const gr_ctx *c, gr_type t, int kernel)
-{
-    gr_ew_fn *const *row = gr__kernels()->ew[kernel];
-    if (row[gr__k(t)]) return t;
-    if (t == GR_BOOL && row[GR_K_I64]) return GR_I64;
-    return gr__float_type(c);
-}
-
 gr_tensor *gr__promote(gr_tensor *x, int kernel)
 {
-    return gr__ready(x) ? gr_astype(x, type_for(x->ctx, (gr_type)x->dtype, kernel)) : NULL;
+    if (!gr__usable(x)) return NULL;
+    gr_ew_fn *const *row = gr__kernels()->ew[kernel];
+    if (row[gr__kt(x)]) return x;
+    return gr_astype(x, x->dtype == GR_BOOL && row[GR_K_I64] ? GR_I64 : gr__float_type(x->ctx));
 }
 
 /* ---- broadcasting ------------------------------------------------------------------------------------------------------*/

@@ -22,9 +22,7 @@ static bool where_shape(gr_call *k)
 
 static bool where_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_tensor *t[] = { y, k->in[0], k->in[1], k->in[2] };
-    gr__run_kernel(GR_EW_where, k->dtype, 4, t);
-    return true;
+    return gr__run_kernel(GR_EW_where, k->dtype, 4, (gr_tensor *[]){ y, k->in[0], k->in[1], k->in[2] });
 }
 
 static gr_tensor *where_vjp(gr_tensor *y, gr_tensor *dy, int i)
@@ -38,7 +36,7 @@ static double where_reference(const double *x) { return x[0] != 0 ? x[1] : x[2];
 gr_tensor *gr_where(gr_tensor *c, gr_tensor *a, gr_tensor *b)
 {
     gr_tensor *in[] = { c, a, b };
-    bool ready = gr__ready(c) && a && b && a->ctx == c->ctx && b->ctx == c->ctx;
+    bool ready = gr__usable(c) && a && b && a->ctx == c->ctx && b->ctx == c->ctx;
     if (ready && !(c->dtype == GR_BOOL && a->dtype == b->dtype && gr__same_shape(c, a) && gr__same_shape(a, b))) {
         gr_type type = a->dtype > b->dtype ? (gr_type)a->dtype : (gr_type)b->dtype;
         gr_dims shape;
@@ -59,7 +57,7 @@ static gr_tensor *number_beside(gr_tensor *c, gr_operand o, const gr_operand *ot
 
 gr_tensor *gr_where_any(gr_tensor *c, gr_operand a, gr_operand b)
 {
-    if (!gr__ready(c) || (!a.number && !a.t) || (!b.number && !b.t)) return gr_where(c, a.t, b.t);
+    if (!gr__usable(c) || (!a.number && !a.t) || (!b.number && !b.t)) return gr_where(c, a.t, b.t);
     return gr_where(c, number_beside(c, a, &b), number_beside(c, b, &a));
 }
 
@@ -85,7 +83,7 @@ static const gr_bad_call where_bad[] = {
     { NULL, NULL, GR_OK, NULL } };
 
 const gr_op gr_op_where = { .name = "where", .formula = "y = where(c, a, b)", .gradient = "da = where(c, dy, 0); db = where(c, 0, dy)",
-                            .arity = 3, .flags = GR_OP_ELEMENTWISE, .shape = where_shape, .forward = where_forward,
+                            .arity = 3, .flags = GR_OP_KERNEL | GR_OP_ELEMENTWISE, .shape = where_shape, .forward = where_forward,
                             .vjp = where_vjp, .reference = where_reference, .samples = where_samples, .bad = where_bad };
 
 /* ---- astype --------------------------------------------------------------------------------------------------------------*/
@@ -103,14 +101,9 @@ static bool astype_shape(gr_call *k)
     return true;
 }
 
-static void convert_run(int64_t n, char *const *p, const int64_t *stride, void *user) { (*(gr_ew_fn **)user)(n, p, stride); }
-
 static bool astype_forward(const gr_call *k, gr_tensor *y)
 {
-    gr_ew_fn *fn = gr__kernels()->convert[gr__kt(k->in[0])][gr__kt(y)];
-    const gr_tensor *t[] = { y, k->in[0] };
-    gr__strided(2, t, convert_run, &fn);
-    return true;
+    return gr__run_elementwise(gr__kernels()->convert[gr__kt(k->in[0])][gr__kt(y)], 1, 2, (gr_tensor *[]){ y, k->in[0] });
 }
 
 static gr_tensor *astype_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr_astype(dy, (gr_type)y->in[i]->dtype); }
@@ -124,7 +117,7 @@ static double astype_reference(const double *x) { return (double)(float)x[0]; }
 
 gr_tensor *gr_astype(gr_tensor *x, gr_type dtype)
 {
-    if (!gr__ready(x) || x->dtype == dtype) return gr__ready(x) ? x : NULL;
+    if (!gr__usable(x) || x->dtype == dtype) return gr__usable(x) ? x : NULL;
     if ((x->flags & GR_T_NUMBER) && dtype >= GR_F32 && x->numel) /* a number stays one */
         return gr_number(x->ctx, gr__dims_of_tensor(x), dtype,
                          x->dtype == GR_I64 ? (double)*(int64_t *)(void *)x->data : x->dtype == GR_F32 ? (double)*(float *)(void *)x->data : *(double *)(void *)x->data);
@@ -140,6 +133,6 @@ static const gr_bad_call astype_bad[] = { { "[2]", to_7, GR_EDTYPE, "astype([2])
                                           { NULL, NULL, GR_OK, NULL } };
 
 const gr_op gr_op_astype = { .name = "astype", .formula = "y = x", .gradient = "dx = dy", .arity = 1,
-                             .flags = GR_OP_ELEMENTWISE | GR_OP_LINEAR, .attr_size = sizeof(astype_attr), .shape = astype_shape,
+                             .flags = GR_OP_KERNEL | GR_OP_ELEMENTWISE | GR_OP_LINEAR, .attr_size = sizeof(astype_attr), .shape = astype_shape,
                              .forward = astype_forward, .vjp = astype_vjp, .describe = astype_describe, .reference = astype_reference,
                              .samples = astype_samples, .bad = astype_bad };

@@ -150,16 +150,43 @@ gr_optim *gr_optim_new(gr_ctx *c, const gr_rule *rule, gr_params p, const double
 }
 
 /* ---- stepping --------------------------------------------------------------------------------------------------*/
+/* elements from .. to - 1 of parameter i */
+static void update(const gr_optim *o, int i, int64_t from, int64_t to)
+{
+    const gr_tensor *w = o->tensors[i];
+    const size_t size = gr__type_size((gr_type)w->dtype), at = (size_t)from * size;
+    gr_update u = { .dtype = (gr_type)w->dtype, .n = to - from, .step = ((const int64_t *)gr_data(o->steps))[i], .h = o->h,
+                    .w = w->data + at, .g = gr_grad(w)->data + at };
+    for (int k = 0; k < o->slots; k++) u.slot[k] = o->slot[i * o->slots + k]->data + at;
+    o->rule->update(&u);
+}
+
+/* The parameters one after another, in blocks: a range of blocks may begin in one and end in another. */
+#define BLOCK 1024
+#define UPDATE_NS 0.5 /* of an element: of the rules of the library, out of the second-level cache */
+static int64_t blocks_of(const gr_tensor *w) { return gr_grad(w) ? (w->numel + BLOCK - 1) / BLOCK : 0; }
+
+static void update_blocks(void *user, int64_t begin, int64_t end, int worker)
+{
+    const gr_optim *o = user;
+    (void)worker;
+    for (int i = 0; i < o->n; i++) {
+        const int64_t blocks = blocks_of(o->tensors[i]), from = begin > 0 ? begin : 0, to = end < blocks ? end : blocks;
+        if (from < to) update(o, i, from * BLOCK, to < blocks ? to * BLOCK : o->tensors[i]->numel);
+        begin -= blocks, end -= blocks;
+    }
+}
+
 bool gr_step_with(gr_optim *o, gr_step_opts s)
 {
     if (!o || o->ctx->code != GR_OK) return false;
-    int64_t *steps = gr_data(o->steps);
+    int64_t *steps = gr_data(o->steps), blocks = 0;
+    for (int i = 0; i < o->n; i++) steps[i] += gr_grad(o->tensors[i]) != NULL, blocks += blocks_of(o->tensors[i]);
+    if (o->rule->elementwise) gr__parallel_ranges(o->ctx, blocks, UPDATE_NS * BLOCK, update_blocks, o);
     for (int i = 0; i < o->n; i++) {
-        gr_tensor *w = o->tensors[i], *g = gr_grad(w);
-        if (!g) continue;
-        gr_update u = { .dtype = (gr_type)w->dtype, .n = w->numel, .step = ++steps[i], .h = o->h, .w = w->data, .g = g->data };
-        for (int k = 0; k < o->slots; k++) u.slot[k] = gr_data(o->slot[i * o->slots + k]);
-        o->rule->update(&u);
+        gr_tensor *w = o->tensors[i];
+        if (!gr_grad(w)) continue;
+        if (!o->rule->elementwise) update(o, i, 0, w->numel);
         gr_touch(w, o->rule->name);
         if (!s.keep_grad) gr_zero_grad(w);
     }

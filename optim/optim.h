@@ -26,7 +26,8 @@ typedef struct gr_hyper {
     double low, below;   /* low <= value < below */
 } gr_hyper;
 
-/* One update of one parameter: n elements of w, its gradient g, its state, all contiguous and of one dtype. */
+/* One update of one parameter, or of a part of it: n elements of w, its gradient g, its state, all contiguous and of one
+ * dtype. */
 typedef struct gr_update {
     gr_type dtype;
     int64_t n;
@@ -55,6 +56,7 @@ typedef struct gr_rule {
     int (*slots)(const double *h);          /* how many of them these hyper-parameters need; NULL: all that are named */
     const char *(*check)(const double *h);  /* why they do not go together, and "Fix: ..."; NULL: they do. May be NULL */
     void (*update)(const gr_update *u);     /* one pass over w, g and state */
+    bool elementwise;                       /* update may be given parts of a parameter, several at a time on several threads */
     /* The same for one element, in double, from the formula alone. */
     void (*reference)(const double *h, int64_t step, double g, double *w, double *slot);
     const gr_rule_sample *samples;          /* for tests/every_rule.c; ends with {NULL, NULL} */

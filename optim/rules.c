@@ -73,7 +73,7 @@ const gr_rule gr_rule_sgd = {
                { "dampening", 0, 0, INFINITY },
                { "weight_decay", 0, 0, INFINITY },
                { "nesterov", 0, 0, 2 } },
-    .slot = { "momentum_buffer" }, .slots = sgd_slots, .check = sgd_check, .update = sgd_update, .reference = sgd_reference,
+    .slot = { "momentum_buffer" }, .slots = sgd_slots, .check = sgd_check, .update = sgd_update, .elementwise = true, .reference = sgd_reference,
     .samples = sgd_samples, .bad = sgd_bad };
 
 /* ---- adam, adamw -----------------------------------------------------------------------------------------------*/
@@ -151,8 +151,8 @@ static const gr_rule_bad_call adamw_bad[] = { { adamw_decay, "adamw: weight_deca
     decay "; m = beta1 m + (1 - beta1) d; v = beta2 v + (1 - beta2) d^2; w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)" \
           " (amsgrad: the largest v so far)"
 const gr_rule gr_rule_adam = { .name = "adam", .formula = ADAM_FORMULA("d = g + weight_decay w"), .hyper = ADAM_HYPERS(0),
-                               .slot = { "exp_avg", "exp_avg_sq", "max_exp_avg_sq" }, .slots = adam_slots, .update = adam_update,
+                               .slot = { "exp_avg", "exp_avg_sq", "max_exp_avg_sq" }, .slots = adam_slots, .update = adam_update, .elementwise = true,
                                .reference = adam_reference, .samples = adam_samples, .bad = adam_bad };
 const gr_rule gr_rule_adamw = { .name = "adamw", .formula = ADAM_FORMULA("w *= 1 - lr weight_decay; d = g"), .hyper = ADAM_HYPERS(0.01),
-                                .slot = { "exp_avg", "exp_avg_sq", "max_exp_avg_sq" }, .slots = adam_slots, .update = adamw_update,
+                                .slot = { "exp_avg", "exp_avg_sq", "max_exp_avg_sq" }, .slots = adam_slots, .update = adamw_update, .elementwise = true,
                                 .reference = adamw_reference, .samples = adamw_samples, .bad = adamw_bad };

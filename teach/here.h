@@ -48,6 +48,7 @@
 #define gr_where(c, a, b) GR_HERE(gr_where_any(c, GR_OPERAND(a), GR_OPERAND(b)), "gr_where(" #c ", " #a ", " #b ")")
 
 /* ---- functions: a macro does not expand itself again */
+#define gr_apply(...) GR_HERE(gr_apply(__VA_ARGS__), "gr_apply(" #__VA_ARGS__ ")")
 #define gr_neg(...) GR_HERE(gr_neg(__VA_ARGS__), "gr_neg(" #__VA_ARGS__ ")")
 #define gr_exp(...) GR_HERE(gr_exp(__VA_ARGS__), "gr_exp(" #__VA_ARGS__ ")")
 #define gr_log(...) GR_HERE(gr_log(__VA_ARGS__), "gr_log(" #__VA_ARGS__ ")")
@@ -94,6 +95,8 @@
 #define gr_masked_fill(...) GR_HERE(gr_masked_fill(__VA_ARGS__), "gr_masked_fill(" #__VA_ARGS__ ")")
 #define gr_masked_softmax(...) GR_HERE(gr_masked_softmax(__VA_ARGS__), "gr_masked_softmax(" #__VA_ARGS__ ")")
 #define gr_matmul(...) GR_HERE(gr_matmul(__VA_ARGS__), "gr_matmul(" #__VA_ARGS__ ")")
+#define gr_lstm_steps(...) GR_HERE(gr_lstm_steps(__VA_ARGS__), "gr_lstm_steps(" #__VA_ARGS__ ")")
+#define gr_addmm(...) GR_HERE(gr_addmm(__VA_ARGS__), "gr_addmm(" #__VA_ARGS__ ")")
 #define gr_cross_entropy_rows(...) GR_HERE(gr_cross_entropy_rows(__VA_ARGS__), "gr_cross_entropy_rows(" #__VA_ARGS__ ")")
 
 /* ---- with options */
@@ -110,6 +113,7 @@
 #undef gr_max_pool2d
 #undef gr_argmax_pool2d
 #undef gr_avg_pool2d
+#undef gr_scaled_dot_product_attention
 #define GR_HERE_REDUCE(f, text, ...) GR_HERE(GR_OPT1(f, gr_reduce_opts, __VA_ARGS__), text)
 #define gr_sum(...) GR_HERE_REDUCE(gr_sum_with, "gr_sum(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_mean(...) GR_HERE_REDUCE(gr_mean_with, "gr_mean(" #__VA_ARGS__ ")", __VA_ARGS__)
@@ -126,5 +130,7 @@
 #define gr_max_pool2d(...) GR_HERE_POOL(gr_max_pool2d_with, "gr_max_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_argmax_pool2d(...) GR_HERE_POOL(gr_argmax_pool2d_with, "gr_argmax_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
 #define gr_avg_pool2d(...) GR_HERE_POOL(gr_avg_pool2d_with, "gr_avg_pool2d(" #__VA_ARGS__ ")", __VA_ARGS__)
+#define gr_scaled_dot_product_attention(...)                                                                         \
+    GR_HERE(GR_OPT3(gr_scaled_dot_product_attention_with, gr_attention_opts, __VA_ARGS__), "gr_scaled_dot_product_attention(" #__VA_ARGS__ ")")
 
 #endif

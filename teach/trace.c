@@ -190,6 +190,15 @@ static void freed(void *user, uint32_t depth)
     }
 }
 
+static void here(void *user, gr_tensor *y, const char *code, const char *file, int line)
+{
+    gr_trace *t = user;
+    gr_place *room = gr__trace_room(t, t->places, t->num_places, &t->cap_places, sizeof *t->places);
+    if (!room) return;
+    t->places = room;
+    t->places[t->num_places++] = (gr_place){ y, code, file, line };
+}
+
 /* ---- public ----------------------------------------------------------------------------------------------------*/
 gr_trace *gr_trace_begin_with(gr_ctx *c, gr_trace_opts o)
 {
@@ -207,7 +216,7 @@ gr_trace *gr_trace_begin_with(gr_ctx *c, gr_trace_opts o)
     if (!t) return NULL;
     *t = (gr_trace){ .c = c, .home = home, .max_elements = o.max_elements ? o.max_elements : 1024 };
     t->observer = (gr_observer){ .user = t, .made = made, .seed = seed, .visit = visit, .contribution = contribution, .end = end,
-                                 .sum = sum, .written = written, .cleared = cleared, .freed = freed };
+                                 .sum = sum, .written = written, .cleared = cleared, .here = here, .freed = freed };
     c->observer = &t->observer;
     return t;
 }
@@ -221,13 +230,9 @@ bool gr_trace_forward(gr_trace *t, gr_tensor *root)
 gr_tensor *gr_trace_here(gr_tensor *y, const char *code, const char *file, int line)
 {
     const gr_observer *ob = y ? y->ctx->observer : NULL;
-    if (!ob || ob->made != made || y->scope != y->ctx->depth) return y; /* not made just now: an operation that gave back its input */
-    gr_trace *t = ob->user;
-    gr_place *room = gr__trace_room(t, t->places, t->num_places, &t->cap_places, sizeof *t->places);
-    if (!room) return NULL;
-    t->places = room;
-    t->places[t->num_places++] = (gr_place){ y, code, file, line };
-    return y;
+    if (!ob || !ob->here || y->scope != y->ctx->depth) return y; /* not made just now: an operation that gave back its input */
+    ob->here(ob->user, y, code, file, line);
+    return y->ctx->code == GR_OK ? y : NULL;
 }
 
 bool gr_trace_end(gr_trace *t)

@@ -55,25 +55,22 @@ static void fill(char *p, int type, int64_t n, int64_t seed, bool tame)
 /* Operands of an element-wise kernel, result excluded; and the types of result and first operand. */
 typedef struct shape_of {
     int operands, first, result;
-    bool accumulates;
 } shape_of;
 
 static shape_of describe(int kernel, int type)
 {
-    shape_of s = { 0, type, type, false };
-#define ROW(name, y, d) case GR_EW_##name: s.operands = 1; break; case GR_EW_##name##_dx: s.operands = 3; break;
+    shape_of s = { 0, type, type };
+#define ROW(name, y, d, reads) case GR_EW_##name: s.operands = 1; break; case GR_EW_##name##_dx: s.operands = 3; break;
     switch (kernel) {
         GR_EW_UNARY(ROW)
 #undef ROW
-#define ROW(name, y, da, db) case GR_EW_##name: s.operands = 2; break; case GR_EW_##name##_da: case GR_EW_##name##_db: s.operands = 4; break;
+#define ROW(name, y, da, a, db, b) case GR_EW_##name: s.operands = 2; break; case GR_EW_##name##_da: case GR_EW_##name##_db: s.operands = 4; break;
         GR_EW_BINARY(ROW)
 #undef ROW
 #define ROW(name, op) case GR_EW_##name: s.operands = 2; s.result = GR_K_BOOL; break;
         GR_EW_COMPARE(ROW)
 #undef ROW
     case GR_EW_where: s.operands = 3; s.first = GR_K_BOOL; break;
-    case GR_EW_copy: s.operands = 1; break;
-    default: s.operands = 1; s.accumulates = true;
     }
     return s;
 }
@@ -97,28 +94,25 @@ static bool element_wise_agrees(const gr_kernel_table *t, const gr_kernel_table 
     double ulps = kernel == GR_EW_gelu_dx ? 8192 : 8; /* of the result: its terms cancel near -0.752 */
     for (int64_t n = 0; n <= MAX_N; n++)
         for (int offset = -1; offset < (n % 8 == 3 ? 16 : 1); offset++)
-            for (int mode = 0; mode < 4; mode++) { /* ordinary, special values, a repeated operand, in place */
+            for (int mode = 0; mode < 3; mode++) { /* ordinary, special values, in place */
                 char *p[6], expected[MAX_N * 8 + 16];
-                int64_t stride[6] = { 1, 1, 1, 1, 1, 1 };
-                if (mode == 2) stride[s.operands] = 0;
                 p[0] = place(g[0], n, rs, offset);
                 for (int k = 1; k <= s.operands; k++) {
                     int kt = k == 1 ? s.first : type;
                     p[k] = place(g[k], n ? n : 1, type_size[kt], offset);
                     fill(p[k], kt, n ? n : 1, k, mode != 1);
                 }
-                if (mode == 3 && s.result == type && s.operands >= 1 && s.first == type && !s.accumulates) p[0] = p[1];
+                if (mode == 2 && s.result == type && s.operands >= 1 && s.first == type) p[0] = p[1];
                 char backup[MAX_N * 8 + 16];
                 size_t bytes = (size_t)(n ? n : 1) * type_size[s.first];
                 memcpy(backup, p[1], bytes);
-                if (s.accumulates) fill(p[0], type, n, 9, true);
                 memcpy(expected, p[0], (size_t)n * rs);
                 char *q[6];
                 memcpy(q, p, sizeof q);
                 q[0] = expected;
                 if (p[0] == p[1]) q[1] = backup;
-                ref->ew[kernel][type](n, q, stride);
-                t->ew[kernel][type](n, p, stride);
+                ref->ew[kernel][type](n, q);
+                t->ew[kernel][type](n, p);
                 for (int64_t i = 0; i < n; i++)
                     if (!same(p[0], expected, s.result, i, ulps)) {
                         printf("# %s kernel %d type %d: element %lld of %lld, offset %d, mode %d\n", t->isa, kernel, type, (long long)i,
@@ -129,22 +123,120 @@ static bool element_wise_agrees(const gr_kernel_table *t, const gr_kernel_table 
     return true;
 }
 
-/* sums of n elements into one place, against long double: n <= 128 ulp of the sum of magnitudes by construction */
-static bool sums_are_accurate(const gr_kernel_table *t)
+/* A derivative reads the inputs and y that the table says, and no other. */
+static bool reads_are_true(const gr_kernel_table *t, int kernel, int type)
 {
-    static float x[100003];
-    for (int64_t n = 1; n <= 100003; n = n * 3 + 1) {
-        long double exact = 0, size = 0;
-        for (int64_t i = 0; i < n; i++) x[i] = (float)sin((double)i * 1.7) + 1, exact += (long double)x[i], size += fabsl((long double)x[i]);
-        float y = 0;
-        char *p[] = { (char *)&y, (char *)x };
-        t->ew[GR_EW_sum][GR_K_F32](n, p, (int64_t[]){ 0, 1 });
-        if (fabsl((long double)y - exact) > 1.2e-7L * 2 * size) {
-            printf("# %s: sum of %lld is %.9g, exactly %.9Lg\n", t->isa, (long long)n, (double)y, exact);
+    enum { N = 33 };
+    const shape_of s = describe(kernel, type);
+    if (s.operands < 3 || s.first != type) return true;
+    double in[5][N], out[2][N];
+    for (int k = 2; k <= s.operands; k++) {
+        bool differs = false;
+        for (int seed = 1; seed <= 9 && !differs; seed += 4) {
+            char *p[6] = { (char *)out[0] };
+            for (int j = 1; j <= s.operands; j++) fill(p[j] = (char *)in[j - 1], type, N, j, true);
+            t->ew[kernel][type](N, p);
+            fill(p[k], type, N, k + seed, true);
+            p[0] = (char *)out[1];
+            t->ew[kernel][type](N, p);
+            for (int64_t i = 0; i < N; i++) differs = differs || !same((char *)out[0], (char *)out[1], s.result, i, 0);
+        }
+        if (differs == (t->reads[kernel] >> (k - 1) & 1)) continue;
+        printf("# %s kernel %d type %d: operand %d is %s\n", t->isa, kernel, type, k, differs ? "read" : "not read");
+        return false;
+    }
+    return true;
+}
+
+/* ---- reductions: against a naive loop in double, for every length, layout and side ---------------------------------------------*/
+static double number(const char *p, int type, int64_t i)
+{
+    if (type == GR_K_F32) return (double)((const float *)(const void *)p)[i];
+    return type == GR_K_F64 ? ((const double *)(const void *)p)[i] : (double)((const int64_t *)(const void *)p)[i];
+}
+static double reduced(int kernel, double a, double x)
+{
+    if (kernel == GR_REDUCE_sum) return a + x;
+    if (kernel == GR_REDUCE_prod) return a * x;
+    if (isnan(a) || isnan(x)) return NAN;
+    return kernel == GR_REDUCE_max ? fmax(a, x) : fmin(a, x);
+}
+
+/* x [m, n], its rows with gaps or contiguous (mode & 1), transposed (2), with special values (4), against the left guard (8) or the
+ * right one, into a place for each row, each column, or one for all */
+static bool reduction_agrees(const gr_kernel_table *t, int kernel, int type, int64_t m, int64_t n, int mode, guarded *g)
+{
+    static const int64_t direction[3][2] = { { 1, 0 }, { 0, 1 }, { 0, 0 } };
+    const size_t size = type_size[type];
+    const int64_t gap = mode & 1 ? 0 : 3;
+    const int64_t xs[2] = { mode & 2 ? 1 : n + gap, mode & 2 ? m + gap : 1 };
+    const int64_t span = (m - 1) * xs[0] + (n - 1) * xs[1] + 1;
+    char *x = place(g[0], span, size, mode & 8 ? 5 : -1);
+    fill(x, type, span, kernel, !(mode & 4));
+    for (int64_t i = 0; kernel == GR_REDUCE_prod && i < span; i++) { /* neither 0 nor far from 1, in any order */
+        if (type == GR_K_F32) ((float *)(void *)x)[i] = 0.75f + (float)(i * 37 % 41) / 82;
+        if (type == GR_K_F64) ((double *)(void *)x)[i] = 0.75 + (double)(i * 37 % 41) / 82;
+        if (type == GR_K_I64) ((int64_t *)(void *)x)[i] = i * 37 % 41 == 7 ? 3 : i % 2 ? 1 : -1;
+    }
+    for (int d = 0; d < 3; d++) {
+        const int64_t *ys = direction[d], places = d == 2 ? 1 : d == 0 ? m : n;
+        char *y = place(g[1], places, size, -1);
+        fill(y, type, places, 9, true);
+        double want[2 * MAX_N], total[2 * MAX_N];
+        for (int64_t k = 0; k < places; k++) total[k] = fabs(want[k] = number(y, type, k));
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < n; j++) {
+                const double e = number(x, type, i * xs[0] + j * xs[1]);
+                double *to = &want[i * ys[0] + j * ys[1]];
+                *to = reduced(kernel, *to, e);
+                total[i * ys[0] + j * ys[1]] += fabs(e);
+            }
+        t->reduce[kernel][type](m, n, x, xs, y, ys);
+        for (int64_t k = 0; k < places; k++) {
+            const double got = number(y, type, k), unit = type == GR_K_F32 ? 0x1p-23 : 0x1p-52;
+            const double room = kernel == GR_REDUCE_sum ? 128 * unit * total[k] : kernel == GR_REDUCE_prod ? 2 * (double)(m * n) * unit * fabs(want[k]) : 0;
+            if (isnan(want[k]) ? isnan(got) : got == want[k] || fabs(got - want[k]) <= room) continue;
+            printf("# %s reduction %d type %d: [%lld, %lld] mode %d into %d: %g, not %g\n", t->isa, kernel, type, (long long)m, (long long)n, mode, d, got, want[k]);
             return false;
         }
     }
     return true;
+}
+static bool reductions_agree(const gr_kernel_table *t, guarded *g)
+{
+    static const int64_t rows[] = { 1, 2, 3, 5, 8, 17, 40 };
+    for (int kernel = 0; kernel < GR_REDUCE_COUNT; kernel++)
+        for (int type = GR_K_I64; type < GR_K_TYPES; type++)
+            for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+                for (int64_t n = 1; n <= 2 * MAX_N; n++)
+                    for (int mode = 0; mode < 16; mode++)
+                        if ((rows[r] + 3) * (n + 3) * (int64_t)type_size[type] < (int64_t)g[0].size - 64 && type_size[type] * 2 * MAX_N < g[1].size)
+                            if (!reduction_agrees(t, kernel, type, rows[r], n, mode, g)) return false;
+    return true;
+}
+
+/* Sums of many f32 elements, against long double, to the bound that docs/performance.md states: of all, of rows, of columns. */
+static bool sums_are_accurate(const gr_kernel_table *t)
+{
+    enum { MOST = 300000 };
+    float *x = malloc(MOST * sizeof *x);
+    bool ok = true;
+    for (int64_t i = 0; i < MOST; i++) x[i] = (float)sin((double)i * 1.7) + 1;
+    for (int64_t n = 1; n <= 1000 && ok; n = n * 3 + 1)
+        for (int64_t m = 1; m * n <= MOST && ok; m = m * 5 + 2)
+            for (int d = 0; d < 3 && ok; d++) {
+                const int64_t ys[2] = { d == 0, d == 1 };
+                const int64_t places = d == 0 ? m : d == 1 ? n : 1, addends = m * n / places;
+                float *y = calloc((size_t)places, sizeof *y);
+                t->reduce[GR_REDUCE_sum][GR_K_F32](m, n, x, (int64_t[]){ n, 1 }, y, ys);
+                long double exact = 0;
+                for (int64_t i = 0; i < addends; i++) exact += (long double)x[d == 1 ? i * n + n - 1 : (places - 1) * addends + i];
+                ok = fabsl((long double)y[places - 1] - exact) <= 128 * 0x1p-23L * exact; /* of positive elements */
+                if (!ok) printf("# %s: sum of [%lld, %lld] into %d is %.9g, exactly %.9Lg\n", t->isa, (long long)m, (long long)n, d, (double)y[places - 1], exact);
+                free(y);
+            }
+    free(x);
+    return ok;
 }
 
 /* ---- accuracy: the element-wise functions against long double, over all exponents and where they bend -----------------------*/
@@ -176,7 +268,7 @@ static double worst_error(const gr_kernel_table *t, int kernel, int type, long d
             if (i & 1) x[i] = (float)middle, u[i] = middle;
         }
         char *p[] = { type == GR_K_F32 ? (char *)y : (char *)v, type == GR_K_F32 ? (char *)x : (char *)u };
-        t->ew[kernel][type](64, p, (int64_t[]){ 1, 1 });
+        t->ew[kernel][type](64, p);
         for (int i = 0; i < 64; i++) {
             double e = type == GR_K_F32 ? ulps_of((double)y[i], exact((long double)x[i]), 24, -126) : ulps_of(v[i], exact((long double)u[i]), 53, -1022);
             if (e > worst) worst = e;
@@ -223,8 +315,8 @@ static bool gemm_agrees(const gr_kernel_table *t, int type)
                     fill((char *)a, type, m * k, 1, true);
                     fill((char *)b, type, n * k, 2, true);
                     const gr_gemm_size s = { m, n, k, { as[0], as[1] }, { bs[0], bs[1] }, n };
-                    void *scratch = aligned_alloc(64, (t->gemm_scratch(&s, type) + 63) / 64 * 64);
-                    t->gemm[type](&s, 0, 1, a, b, c, scratch);
+                    void *scratch = aligned_alloc(64, (t->gemm_part_scratch(&s, type) + 63) / 64 * 64);
+                    t->gemm_part[type](&s, 0, 1, a, b, c, scratch);
                     free(scratch);
                     for (int64_t i = 0; i < m * n && ok; i++) {
                         double want = 0;
@@ -296,9 +388,11 @@ int main(void)
         bool ok = true;
         for (int kernel = 0; kernel < GR_EW_COUNT; kernel++)
             for (int type = 0; type < GR_K_TYPES; type++)
-                if (table[0]->ew[kernel][type]) ok = element_wise_agrees(t, table[0], kernel, type, g) && ok;
+                if (table[0]->ew[kernel][type]) ok = element_wise_agrees(t, table[0], kernel, type, g) && reads_are_true(t, kernel, type) && ok;
         snprintf(name, sizeof name, "%s_element_wise_kernels_agree_with_portable", t->isa);
         failed += test_report(++ran, name, ok);
+        snprintf(name, sizeof name, "%s_reductions_agree_with_naive_loops", t->isa);
+        failed += test_report(++ran, name, reductions_agree(t, g));
         snprintf(name, sizeof name, "%s_sums_are_accurate", t->isa);
         failed += test_report(++ran, name, sums_are_accurate(t));
         snprintf(name, sizeof name, "%s_functions_are_accurate_to_the_stated_ulp", t->isa);

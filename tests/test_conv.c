@@ -1,10 +1,12 @@
 /* Convolution and pooling against PyTorch 1.13.1, at the points where conventions matter, and one kernel against another.
  * The inputs are multiples of 1/8, so every sum is exact in both dtypes and in any order: equality is meant.
  * SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE
 #include "core/core.h"
 #include "kernels/kernels.h"
 #include "nn/nn.h"
 #include "ops/ops.h"
+#include "tests/guarded.h"
 #include "tests/test.h"
 
 #include <limits.h>
@@ -124,6 +126,22 @@ TEST(every_element_of_a_padded_and_strided_convolution_is_that_of_pytorch)
     gr_ctx_free(c);
 }
 
+/* An element beyond the reach of a tap is no factor of its sum: the rows of dy lie in memory with gaps that it falls into. */
+TEST(infinities_reach_the_taps_alone_that_meet_them)
+{
+    gr_ctx *c = gr_ctx_new(NULL);
+    const float inf = INFINITY;
+    gr_tensor *x = gr_from(c, GR_SHAPE(1, 1, 3, 3), (float[]){ 1, 1, inf, 1, 1, 1, inf, 1, 1 }), *w = gr_requires_grad(gr_ones(c, GR_SHAPE(1, 1, 2, 2)));
+    gr_backward(gr_conv2d(x, w, .stride = { 1, 1 }), .grad = gr_ones(c, GR_SHAPE(1, 1, 2, 2)));
+    check_all(__LINE__, gr_grad(w), LIST(4, INFINITY, INFINITY, 4));
+    gr_zero_grad(w);
+    gr_backward(gr_conv2d(gr_from(c, GR_SHAPE(1, 2, 2, 3), (float[]){ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, inf }), gr_reshape(gr_cat((gr_tensor *[]){ w, w }, 2, 1), GR_SHAPE(1, 2, 2, 2)),
+                          .stride = { 2, 2 }), .grad = gr_ones(c, GR_SHAPE(1, 1, 1, 1)));
+    check_all(__LINE__, gr_grad(w), LIST(2, 2, 2, 2)); /* column 2 is under no tap */
+    CHECK(!gr_failed(c));
+    gr_ctx_free(c);
+}
+
 /* ---- pooling -----------------------------------------------------------------------------------------------------*/
 /* y, after a sweep from sum(k y_k), k = 1, 2, ... */
 static gr_tensor *swept(gr_tensor *x, gr_tensor *y)
@@ -214,25 +232,36 @@ static void naive(const gr_conv2d_size *s, int type, const void *x, const void *
             }
 }
 
-static void compare(const gr_kernel_table *t, const gr_conv2d_size *s, int type, int number)
+static void *guarded(int64_t n, int type, int step, bool right)
+{
+    void *p = between_guards((size_t)n * (type == GR_K_F32 ? 4 : 8), right);
+    for (int64_t i = 0; i < n; i++) put(p, type, i, (double)(i * step % 15 - 7));
+    return p;
+}
+
+static void compare(const gr_kernel_table *t, const gr_conv2d_size *s, int type, int number, bool right)
 {
     const int64_t nx = s->n * s->groups * s->cin * s->h * s->w, nw = s->groups * s->cout * s->cin * s->kh * s->kw, ny = s->n * s->groups * s->cout * s->oh * s->ow;
-    void *x = filled(nx, type, 4), *w = filled(nw, type, 7), *y = filled(ny, type, 1), *out = filled(nx > nw ? (nx > ny ? nx : ny) : (nw > ny ? nw : ny), type, 1);
+    void *x = guarded(nx, type, 4, right), *w = guarded(nw, type, 7, right), *y = guarded(ny, type, 1, right);
     for (int64_t i = 0; i < ny; i++) put(y, type, i, (double)(i % 5 - 2));
     double *want[3] = { calloc((size_t)ny + 1, 8), calloc((size_t)nx + 1, 8), calloc((size_t)nw + 1, 8) };
     const int64_t count[3] = { ny, nx, nw };
-    void *scratch = aligned_alloc(64, (t->conv2d_scratch(s, type) + 63) / 64 * 64);
+    const gr_conv2d_bytes bytes = t->conv2d_bytes(s, type);
+    const int64_t half = s->n / 2; /* images may be taken in parts */
+    void *scratch = aligned_alloc(64, bytes.scratch), *packed = aligned_alloc(64, bytes.packed + 64);
     naive(s, type, x, w, want[0], want[1], want[2]);
     for (int f = 0; f < 3; f++) {
-        if (f == 0) t->conv2d[type](s, x, w, out, scratch);
-        if (f == 1) t->conv2d_input[type](s, y, w, out, scratch);
-        if (f == 2) t->conv2d_weight[type](s, x, y, out, scratch);
+        void *out = guarded(count[f], type, 1, right);
+        if (f == 0) t->conv2d_pack[type](s, w, packed), t->conv2d[type](s, 0, half, x, packed, out, scratch), t->conv2d[type](s, half, s->n, x, packed, out, scratch);
+        if (f == 1) t->conv2d_input_pack[type](s, w, packed), t->conv2d_input[type](s, 0, half, y, packed, out, scratch), t->conv2d_input[type](s, half, s->n, y, packed, out, scratch);
+        if (f == 2) t->conv2d_weight[type](s, 0, s->n, x, y, out, scratch);
         int64_t i = 0;
         while (i < count[f] && get(out, type, i) == want[f][i]) i++;
         if (i < count[f]) test_errors++, printf("# %s: case %d, type %d, function %d: [%d] is %g, not %g\n", t->isa, number, type, f, (int)i, get(out, type, i), want[f][i]);
         free(want[f]);
     }
-    free(x), free(w), free(y), free(out), free(scratch);
+    free(scratch), free(packed);
+    drop_guards();
 }
 
 TEST(every_instruction_set_convolves_exactly_like_the_definition)
@@ -247,8 +276,7 @@ TEST(every_instruction_set_convolves_exactly_like_the_definition)
     for (int i = 0; i < n; i++)
         for (int k = 0; k < (int)(sizeof cases / sizeof *cases); k++) {
             gr_conv2d_size s = size_of(cases[k]);
-            compare(table[i], &s, GR_K_F32, k);
-            compare(table[i], &s, GR_K_F64, k);
+            for (int side = 0; side < 4; side++) compare(table[i], &s, side < 2 ? GR_K_F32 : GR_K_F64, k, side % 2);
         }
 }
 

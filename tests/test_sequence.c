@@ -48,7 +48,7 @@ static const double norm_dw[] = {
 /* n numbers in -1..1, all multiples of 1/8 */
 static gr_tensor *set(gr_tensor *t, int k)
 {
-    double v[64];
+    double v[256];
     for (int64_t i = 0; i < gr_numel(t); i++) v[i] = (double)(i * k % 17) / 8 - 1;
     gr_write(t, v);
     return t;
@@ -91,6 +91,50 @@ TEST(lstm_starts_uniform_and_refuses_what_is_no_sequence)
     CHECK(gr_numel(gr_forward(m, gr_zeros(c, GR_SHAPE(2, 0, 3)))) == 0);
     CHECK(!gr_forward(m, gr_zeros(c, GR_SHAPE(5, 2))));
     CHECK_STR(gr_message(c), "lstm([5, 2]): the input is not [n, t, 3]. Fix: give sequences, batch first");
+    gr_ctx_free(c);
+}
+
+/* what gr_lstm_steps does, written out */
+static gr_tensor *steps_composed(gr_tensor *x, gr_tensor *w, gr_tensor *h, gr_tensor *c)
+{
+    const int64_t n = gr_size(w, 0);
+    gr_tensor *y[8];
+    for (int t = 0; t < gr_size(x, 0); t++) {
+        gr_tensor *a = gr_add(gr_select(x, 0, t), gr_matmul(h, w)), *part[6];
+        for (int k = 0; k < 4; k++) part[2 + k] = gr_slice(a, 1, k * n, (k + 1) * n);
+        for (int k = 2; k < 6; k++) part[k] = k == 4 ? gr_tanh(part[k]) : gr_sigmoid(part[k]);
+        part[1] = c = gr_add(gr_mul(part[3], c), gr_mul(part[2], part[4]));
+        part[0] = h = gr_mul(part[5], gr_tanh(c));
+        y[t] = gr_cat(part, 6, 1);
+    }
+    return gr_stack(y, (int)gr_size(x, 0), 0);
+}
+
+static void nearly_equal(const gr_tensor *a, const gr_tensor *b, double most)
+{
+    double v[2][512];
+    CHECK(a && b && gr_read(a, v[0]) && gr_read(b, v[1]));
+    for (int64_t i = 0; a && b && i < gr_numel(a); i++) CHECK_NEAR(v[0][i], v[1][i], most);
+}
+
+TEST(lstm_steps_equal_their_composition)
+{
+    gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64 });
+    gr_tensor *in[] = { made(c, GR_SHAPE(4, 3, 20), 13), made(c, GR_SHAPE(5, 20), 7), made(c, GR_SHAPE(3, 5), 5), made(c, GR_SHAPE(3, 5), 3) };
+    for (int i = 0; i < 4; i++) in[i] = gr_requires_grad(gr_mul(in[i], 0.5));
+    gr_tensor *y[] = { gr_lstm_steps(in[0], in[1], in[2], in[3]), steps_composed(in[0], in[1], in[2], in[3]) }, *loss[2], *g[2][4];
+    gr_tensor *weight = gr_randn(c, gr_dims_like(y[0]));
+    nearly_equal(y[0], y[1], 1e-14);
+    for (int k = 0; k < 2; k++) {
+        loss[k] = gr_sum(gr_mul(gr_square(y[k]), weight));
+        CHECK(gr_grads(loss[k], in, 4, g[k], .retain_graph = true));
+    }
+    for (int i = 0; i < 4; i++) {
+        gr_tensor *v = gr_randn(c, gr_dims_like(in[i]));
+        nearly_equal(g[0][i], g[1][i], 1e-12);
+        nearly_equal(gr_hvp(loss[0], in[i], v), gr_hvp(loss[1], in[i], v), 1e-11);
+    }
+    CHECK_STR(gr_message(c), "");
     gr_ctx_free(c);
 }
 

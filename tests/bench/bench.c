@@ -13,6 +13,7 @@
 
 static const bench_case *const tables[] = { train_cases, graph_cases, op_cases };
 enum { TABLES = sizeof tables / sizeof *tables };
+static int threads = 1; /* of each context */
 
 static double seconds(clockid_t clock)
 {
@@ -41,6 +42,7 @@ static bool open_case(const char *name, bench_run *r)
             while (*size && !same_name(k, *size, name)) size++;
             if (!same_name(k, *size, name)) continue;
             *r = (bench_run){ .k = k, .c = gr_ctx_new(NULL), .n = *size };
+            gr_set_threads(r->c, threads);
             k->make(r);
             return !gr_failed(r->c);
         }
@@ -175,6 +177,7 @@ static int start_up(const char *self)
 
 int main(int argc, char **argv)
 {
+    if (argc > 2 && strcmp(argv[1], "--threads") == 0) threads = atoi(argv[2]), argv[2] = argv[0], argc -= 2, argv += 2;
     const char *verb = argc > 1 ? argv[1] : "";
     if (strcmp(verb, "list") == 0) return list();
     if (strcmp(verb, "serve") == 0) return serve();
@@ -183,6 +186,6 @@ int main(int argc, char **argv)
     if (strcmp(verb, "memory") == 0 && argc > 2) return memory(argv[2], 20);
     if (strcmp(verb, "start") == 0) return start_up(argv[0]);
     if (strcmp(verb, "nothing") == 0) return nothing();
-    fputs("usage: bench list | time CASE... | memory CASE | gemm [ROUNDS] | start | serve\n", stderr);
+    fputs("usage: bench [--threads N] list | time CASE... | memory CASE | gemm [ROUNDS] | start | serve\n", stderr);
     return 2;
 }

@@ -36,6 +36,8 @@ bench_time bench_now(void);
 
 int gemm_main(int rounds);
 
+gr_module *gpt(gr_ctx *c); /* gpt.c: [n, 64] words, i64, to logits [n, 64, 65] */
+
 /* graph.c and fused.c: the mean of y over n elements, and its gradients by p and t, in two loops without a graph */
 float fused_loss(int64_t n, const float *p, const float *t, float *dp, float *dt);
 

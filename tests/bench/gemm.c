@@ -84,7 +84,7 @@ static void multiply(const library *l, const shape *s, const gr_gemm_size *size,
     else if (l->dnnl)
         l->dnnl(ta ? 'T' : 'N', tb ? 'T' : 'N', s->m, s->n, s->k, 1, x->a, lda, x->b, ldb, 0, x->c, s->n);
     else
-        gr__kernels()->gemm[GR_K_F32](size, 0, 1, x->a, x->b, x->c, x->scratch);
+        gr__kernels()->gemm_part[GR_K_F32](size, 0, 1, x->a, x->b, x->c, x->scratch);
 }
 
 static double slice(const library *l, const shape *s, const matrices *x, int64_t repeat)
@@ -131,7 +131,7 @@ static void row(const shape *s, const library *l, int n, int rounds)
     double ratio[MAX_ROUNDS];
     const gr_gemm_size size = size_of(s);
     matrices x = { numbers((size_t)(s->m * s->k)), numbers((size_t)(s->k * s->n)), numbers((size_t)(s->m * s->n)),
-                   aligned_alloc(64, (gr__kernels()->gemm_scratch(&size, GR_K_F32) + 127) / 64 * 64) };
+                   aligned_alloc(64, (gr__kernels()->gemm_part_scratch(&size, GR_K_F32) + 127) / 64 * 64) };
     float *want = numbers((size_t)(s->m * s->n));
     int64_t repeat[LIBRARIES];
     for (int i = 0; i < n; i++) repeat[i] = prepare(&l[i], s, &x, want, i == 0);

@@ -7,9 +7,8 @@
 typedef struct op {
     gr_tensor *(*one)(gr_tensor *x);
     gr_tensor *(*two)(gr_tensor *x, gr_tensor *y);
-    int kernel;      /* GR_EW_... */
+    int kernel;      /* GR_EW_... or GR_REDUCE_... */
     int64_t columns; /* 0: not along rows */
-    bool reduces;
 } op;
 
 static gr_tensor *sum(gr_tensor *x) { return gr_sum(x); }
@@ -38,7 +37,13 @@ static void kernel_call(bench_run *r)
 {
     const op *o = r->k->detail;
     char *p[] = { gr_data(r->out), gr_data(r->x), gr_data(r->y) };
-    gr__kernels()->ew[o->kernel][GR_K_F32](r->n, p, (int64_t[]){ o->reduces ? 0 : 1, 1, 1 });
+    gr__kernels()->ew[o->kernel][GR_K_F32](r->n, p);
+}
+
+static void reduce_kernel(bench_run *r)
+{
+    const op *o = r->k->detail;
+    gr__kernels()->reduce[o->kernel][GR_K_F32](1, r->n, gr_data(r->x), (int64_t[]){ 0, 1 }, gr_data(r->out), (int64_t[]){ 0, 0 });
 }
 
 static void softmax_kernel(bench_run *r)
@@ -64,8 +69,8 @@ static const int64_t sizes[] = { 1000, 100000, 10000000, 0 };
 const bench_case op_cases[] = {
     BINARY(add) BINARY(mul)
     UNARY(relu) UNARY(sqrt) UNARY(exp) UNARY(log) UNARY(tanh) UNARY(sigmoid)
-    BOTH("sum", "sum of all", kernel_call, .one = sum, .kernel = GR_EW_sum, .reduces = true)
-    BOTH("max", "largest of all", kernel_call, .one = largest, .kernel = GR_EW_max, .reduces = true)
+    BOTH("sum", "sum of all", reduce_kernel, .one = sum, .kernel = GR_REDUCE_sum)
+    BOTH("max", "largest of all", reduce_kernel, .one = largest, .kernel = GR_REDUCE_max)
     ROWS(softmax, 100) ROWS(softmax, 1000) ROWS(log_softmax, 100) ROWS(log_softmax, 1000)
     { 0 },
 };

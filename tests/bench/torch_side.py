@@ -57,6 +57,58 @@ def d():
     return training(net, rule, torch.randn(128, 784), labels(128, 10))
 
 
+def e():
+    net = nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+                        nn.Flatten(), *mlp(400, 120, 84, 10))
+    rule = torch.optim.SGD(net.parameters(), lr=1e-2, momentum=0.9)
+    return training(net, rule, torch.randn(64, 1, 28, 28), labels(64, 10))
+
+
+class Hidden(nn.LSTM):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+def f():
+    net = nn.Sequential(nn.Embedding(65, 128), Hidden(128, 128, batch_first=True), nn.Linear(128, 65), nn.Flatten(0, 1))
+    rule = torch.optim.Adam(net.parameters(), lr=1e-3)
+    return training(net, rule, labels(32 * 32, 65).view(32, 32), labels(32 * 32, 65))
+
+
+WORDS, STEPS, WIDTH, HEADS = 65, 64, 128, 4
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.mlp = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+        self.register_buffer("future", torch.ones(STEPS, STEPS).triu(1).bool())
+
+    def forward(self, x):
+        q, k, v = (part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in self.qkv(self.norm(x)).split(WIDTH, 2))
+        scores = (q @ k.transpose(-2, -1)) * (WIDTH // HEADS) ** -0.5
+        share = F.softmax(scores.masked_fill(self.future, float("-inf")), -1)
+        x = x + self.out((share @ v).transpose(1, 2).reshape(x.shape))
+        return x + self.mlp(x)
+
+
+class Embed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.word, self.place = nn.Embedding(WORDS, WIDTH), nn.Embedding(STEPS, WIDTH)
+        self.register_buffer("places", torch.arange(STEPS))
+
+    def forward(self, x):
+        return self.word(x) + self.place(self.places)
+
+
+def g():
+    net = nn.Sequential(Embed(), *[Block() for _ in range(4)], nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WORDS, bias=False), nn.Flatten(0, 1))
+    rule = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    return training(net, rule, labels(8 * STEPS, WORDS).view(8, STEPS), labels(8 * STEPS, WORDS))
+
+
 def chain(both=False, links=1000):
     x, y = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
 
@@ -93,7 +145,7 @@ def operation(f, columns=0, inputs=1):
     return make
 
 
-CASES = {"a": a, "b": b, "c": c, "d": d, "chain": chain, "chain-both": lambda: chain(True), "loss": loss,
+CASES = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g, "chain": chain, "chain-both": lambda: chain(True), "loss": loss,
          "add": operation(torch.add, inputs=2), "mul": operation(torch.mul, inputs=2), "max": operation(torch.max)}
 CASES |= {f: operation(getattr(torch, f)) for f in ("relu", "sqrt", "exp", "log", "tanh", "sigmoid", "sum")}
 CASES |= {f"{f}-{columns}": operation(lambda x, f=f: getattr(torch, f)(x, 1), columns)

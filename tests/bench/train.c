@@ -44,6 +44,36 @@ static void make_d(bench_run *r)
     r->opt = gr_sgd(c, gr_parameters(r->net), .lr = 1e-2, .momentum = 0.9);
 }
 
+static void make_e(bench_run *r)
+{
+    gr_ctx *c = r->c;
+    r->x = gr_randn(c, GR_SHAPE(64, 1, 28, 28)), r->y = labels(c, 64, 10);
+    r->net = gr_sequential(c, gr_conv2d_layer(c, 1, 6, 5, .padding = { 2, 2 }), gr_activation(c, gr_relu), gr_max_pool2d_layer(c, 2),
+                           gr_conv2d_layer(c, 6, 16, 5), gr_activation(c, gr_relu), gr_max_pool2d_layer(c, 2), gr_flatten_layer(c),
+                           gr_linear(c, 400, 120), gr_activation(c, gr_relu), gr_linear(c, 120, 84), gr_activation(c, gr_relu),
+                           gr_linear(c, 84, 10));
+    r->opt = gr_sgd(c, gr_parameters(r->net), .lr = 1e-2, .momentum = 0.9);
+}
+
+/* [n, t, classes] as the rows that a loss takes */
+static gr_tensor *rows(gr_tensor *x) { return gr_reshape(x, GR_SHAPE(-1, gr_size(x, -1))); }
+
+static void make_f(bench_run *r)
+{
+    gr_ctx *c = r->c;
+    r->x = gr_reshape(labels(c, 32 * 32, 65), GR_SHAPE(32, 32)), r->y = labels(c, 32 * 32, 65);
+    r->net = gr_sequential(c, gr_embedding_layer(c, 65, 128), gr_lstm(c, 128, 128), gr_linear(c, 128, 65), gr_activation(c, rows));
+    r->opt = gr_adam(c, gr_parameters(r->net), .lr = 1e-3);
+}
+
+static void make_g(bench_run *r)
+{
+    gr_ctx *c = r->c;
+    r->x = gr_reshape(labels(c, 8 * 64, 65), GR_SHAPE(8, 64)), r->y = labels(c, 8 * 64, 65);
+    r->net = gr_sequential(c, gpt(c), gr_activation(c, rows));
+    r->opt = gr_adamw(c, gr_parameters(r->net), .lr = 1e-3);
+}
+
 static void step_squares(bench_run *r)
 {
     GR_SCOPE(r->c);
@@ -64,5 +94,8 @@ const bench_case train_cases[] = {
     STEP("b", "spiral 2-100-3, batch 300, SGD", make_b, step_classes),
     STEP("c", "784-128-10, batch 64, Adam", make_c, step_classes),
     STEP("d", "784-1024-1024-10, batch 128, SGD momentum", make_d, step_classes),
+    STEP("e", "LeNet-5, batch 64, SGD momentum", make_e, step_classes),
+    STEP("f", "LSTM 128, 32 steps, batch 32, Adam", make_f, step_classes),
+    STEP("g", "GPT, 4 blocks of width 128, 64 steps, batch 8, AdamW", make_g, step_classes),
     { 0 },
 };

@@ -1,0 +1,332 @@
+/* Values that wait. A large element-wise result is not computed when the call is made but when somebody needs it; what
+ * then still waits for the same reason is computed with it, tile by tile, and an intermediate value that nobody else asks
+ * for never touches memory. A forward chain of n operations reads its inputs and writes its result once; so does the chain
+ * of their derivatives, which computes the intermediate values again rather than reading them back.
+ *
+ *   waits for  gr_data, gr_read, an operation that is not element-wise, gr_keep, the end of a sweep (its gradients together)
+ *   before     an operand is overwritten through the interface, what reads it is computed
+ *   never      operands whose address the program has (gr_data): it may write there at any time
+ *
+ * So nobody can tell a value that waits from one that does not, but by the clock. The bits are the same: each element goes
+ * through the same kernels.
+ * SPDX-License-Identifier: MIT */
+#include "core/tiles.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RECOMPUTE = 2, /* times that a value is computed for others' sake before it is kept: forward and backward */
+    MAX_SOURCES = 4,
+    ALONE = 65536, /* elements below which a kernel of its own is no work for two threads */
+};
+
+/* What a value is computed from: a value that waits too, or memory that is held until then, or a number. */
+typedef struct source {
+    gr_lazy *lazy;
+    gr_block *block;
+    char *data;
+    int64_t number, stride[GR_MAX_RANK];
+    uint8_t size;
+    bool read, dense;
+} source;
+
+struct gr_lazy {
+    gr_block *home;       /* the memory of this struct */
+    gr_lazy *prev, *next; /* those that wait in this context */
+    gr_block *result;     /* once it is computed */
+    gr_ew_fn *fn;
+    uint32_t refs, mark;
+    uint8_t n, size, ndim, value, times;
+    bool wanted;
+    int64_t dim[GR_MAX_RANK], numel;
+    source in[MAX_SOURCES];
+};
+
+/* ---- life --------------------------------------------------------------------------------------------------------------*/
+static void drop_sources(gr_ctx *c, gr_lazy *z)
+{
+    for (int i = 0; i < z->n; i++) {
+        if (z->in[i].lazy) gr__lazy_unref(c, z->in[i].lazy); /* no deeper than a program is long */
+        if (!z->in[i].block) continue;
+        z->in[i].block->readers--;
+        gr__block_unref(c, z->in[i].block);
+    }
+    z->n = 0;
+}
+
+static void stop_waiting(gr_ctx *c, gr_lazy *z)
+{
+    *(z->prev ? &z->prev->next : &c->waiting) = z->next;
+    if (z->next) z->next->prev = z->prev;
+    drop_sources(c, z);
+}
+
+void gr__lazy_unref(gr_ctx *c, gr_lazy *z)
+{
+    if (--z->refs) return;
+    if (z->result) gr__block_unref(c, z->result);
+    else stop_waiting(c, z);
+    gr__block_unref(c, z->home);
+}
+
+void gr__share_lazy(gr_tensor *t, gr_lazy *z)
+{
+    z->refs++;
+    t->lazy = z;
+    t->flags |= GR_T_CONTIGUOUS;
+}
+
+/* ---- the program that computes some values -----------------------------------------------------------------------------*/
+typedef struct builder {
+    gr_ctx *c;
+    uint32_t mark;
+    int num_values, num_steps;
+    gr_value value[GR_MAX_VALUES];
+    gr_step step[GR_MAX_STEPS];
+    gr_lazy *made[GR_MAX_STEPS]; /* by each step */
+} builder;
+
+/* Adds the steps and values that z needs beyond those that are marked. */
+static void count(gr_lazy *z, uint32_t mark, int *steps, int *values)
+{
+    if (z->mark == mark || *steps > GR_MAX_STEPS) return;
+    z->mark = mark;
+    ++*steps, ++*values;
+    for (int i = 0; i < z->n; i++) {
+        if (z->in[i].lazy && !z->in[i].lazy->result) count(z->in[i].lazy, mark, steps, values);
+        else *values += z->in[i].read;
+    }
+}
+
+static uint8_t add_value(builder *b, gr_value v)
+{
+    for (int i = 0; v.data && i < b->num_values; i++) { /* the same operand of two steps is one value */
+        const gr_value *x = &b->value[i];
+        bool strides = x->stride == v.stride || (x->stride && v.stride && memcmp(x->stride, v.stride, (size_t)b->made[0]->ndim * sizeof *v.stride) == 0);
+        if (x->data == v.data && x->size == v.size && strides) return (uint8_t)i;
+    }
+    b->value[b->num_values] = v;
+    return (uint8_t)b->num_values++;
+}
+
+static uint8_t operand(builder *b, source *x)
+{
+    if (x->lazy && !x->lazy->result) return x->lazy->value;
+    if (x->lazy) return add_value(b, (gr_value){ gr__block_data(x->lazy->result), NULL, x->size, false });
+    return add_value(b, (gr_value){ x->block ? x->data : (char *)&x->number, x->dense ? NULL : x->stride, x->size, false });
+}
+
+static void add_steps(builder *b, gr_lazy *z)
+{
+    if (z->mark == b->mark) return;
+    z->mark = b->mark;
+    for (int i = 0; i < z->n; i++)
+        if (z->in[i].lazy && !z->in[i].lazy->result) add_steps(b, z->in[i].lazy);
+    b->made[b->num_steps] = z;
+    gr_step *k = &b->step[b->num_steps++];
+    k->fn = z->fn;
+    k->n = (uint8_t)(z->n + 1);
+    for (int i = 0; i < z->n; i++)
+        if (z->in[i].read) k->value[i + 1] = operand(b, &z->in[i]);
+    k->value[0] = z->value = add_value(b, (gr_value){ .size = z->size });
+    for (int i = 0; i < z->n; i++)
+        if (!z->in[i].read) k->value[i + 1] = z->value; /* any memory will do */
+    if (!z->wanted) z->wanted = z->times++ >= RECOMPUTE;
+}
+
+static bool run(builder *b)
+{
+    bool ok = true;
+    for (int s = 0; s < b->num_steps && ok; s++) {
+        gr_lazy *z = b->made[s];
+        if (!z->wanted) continue;
+        ok = (z->result = gr__block_new(b->c, (size_t)z->numel * z->size)) != NULL;
+        if (ok) b->value[z->value].data = gr__block_data(z->result), b->value[z->value].result = true;
+    }
+    const gr_lazy *any = b->made[0];
+    const gr_program p = { any->ndim, b->num_values, b->num_steps, any->dim, b->value, b->step };
+    ok = ok && gr__run_program(b->c, &p);
+    for (int s = 0; s < b->num_steps; s++) {
+        gr_lazy *z = b->made[s];
+        if (z->result && !ok) gr__block_unref(b->c, z->result), z->result = NULL;
+    }
+    return ok;
+}
+
+/* Computes as many of z[0..n) as one program holds; returns how many, 0 for want of memory. All have one shape. */
+static int compute_some(gr_ctx *c, gr_lazy *const *z, int n)
+{
+    builder b = { .c = c, .mark = ++c->lazy_mark };
+    int steps = 0, values = 0, m = 0;
+    for (; m < n; m++) { /* one always fits: defer() saw to that */
+        int s = steps, v = values;
+        count(z[m], b.mark, &s, &v);
+        if (m && (s > GR_MAX_STEPS || v > GR_MAX_VALUES || z[m]->ndim != z[0]->ndim || memcmp(z[m]->dim, z[0]->dim, (size_t)z[0]->ndim * sizeof *z[0]->dim))) break;
+        steps = s, values = v;
+    }
+    for (int i = 0; i < m; i++) z[i]->wanted = true;
+    b.mark = ++c->lazy_mark;
+    for (int i = 0; i < m; i++) add_steps(&b, z[i]);
+    bool ok = run(&b);
+    for (int s = 0; s < b.num_steps; s++) b.made[s]->refs++;
+    for (int s = 0; s < b.num_steps; s++) {
+        b.made[s]->wanted = false;
+        if (ok && b.made[s]->result) stop_waiting(c, b.made[s]);
+    }
+    for (int s = 0; s < b.num_steps; s++) gr__lazy_unref(c, b.made[s]);
+    return ok ? m : 0;
+}
+
+static bool compute_all(gr_ctx *c, gr_lazy *const *z, int n)
+{
+    for (int done = 0, m; done < n; done += m)
+        if (!(m = compute_some(c, z + done, n - done))) return false;
+    return true;
+}
+
+/* ---- asking for values --------------------------------------------------------------------------------------------------*/
+bool gr__settle(const gr_tensor *const_t)
+{
+    gr_tensor *t = (gr_tensor *)const_t; /* its value does not change, only where it is */
+    gr_lazy *z = t->lazy;
+    if (!z) return gr__released_error(t);
+    if (!z->result && !compute_all(t->ctx, &z, 1)) return false;
+    t->block = z->result;
+    t->block->refs++;
+    t->data = gr__block_data(t->block);
+    t->lazy = NULL;
+    gr__lazy_unref(t->ctx, z);
+    return true;
+}
+
+bool gr__settle_all(gr_ctx *c, gr_tensor *const *t, size_t n)
+{
+    enum { BATCH = 64 };
+    gr_lazy *z[BATCH];
+    for (size_t i = 0; i < n;) {
+        int m = 0;
+        for (; i < n && m < BATCH; i++)
+            if (t[i] && t[i]->lazy && !t[i]->lazy->result) z[m++] = t[i]->lazy;
+        if (!compute_all(c, z, m)) return false;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (t[i] && t[i]->lazy && !gr__settle(t[i])) return false;
+    return true;
+}
+
+bool gr__before_write(const gr_tensor *t)
+{
+    if (!t->block) return true;
+    for (gr_lazy *z = t->ctx->waiting; z && t->block->readers;) {
+        bool reads = false;
+        for (int i = 0; i < z->n; i++) reads = reads || z->in[i].block == t->block;
+        if (reads && !compute_all(t->ctx, &z, 1)) return false;
+        z = reads ? t->ctx->waiting : z->next;
+    }
+    return true;
+}
+
+/* ---- waiting, or not -----------------------------------------------------------------------------------------------------*/
+static source source_of(const gr_tensor *t, bool read)
+{
+    source x = { .lazy = read ? t->lazy : NULL, .size = (uint8_t)gr__type_size((gr_type)t->dtype), .read = read };
+    if (!read || t->lazy) return x;
+    x.dense = t->flags & GR_T_CONTIGUOUS;
+    memcpy(x.stride, gr__stride(t), (size_t)t->ndim * sizeof *x.stride);
+    if ((x.block = t->block)) x.data = t->data;
+    else memcpy(&x.number, t->data, x.size);
+    return x;
+}
+
+/* Makes y wait. One program must be able to compute it: where it would be too long, what it is made from is computed now. */
+static bool defer(gr_ew_fn *fn, unsigned reads, int n, gr_tensor *const *in, gr_tensor *y)
+{
+    gr_ctx *c = y->ctx;
+    int steps = 1, values = 1;
+    uint32_t mark = ++c->lazy_mark;
+    for (int i = 0; i < n; i++) {
+        if (reads >> i & 1 && in[i]->lazy && !in[i]->lazy->result) count(in[i]->lazy, mark, &steps, &values);
+        else values++;
+    }
+    bool full = steps > GR_MAX_STEPS || values > GR_MAX_VALUES;
+    if (full && !gr__settle_all(c, in, (size_t)n)) return false;
+
+    gr_block *home = gr__block_new(c, sizeof(gr_lazy));
+    if (!home) return false;
+    gr_lazy *z = gr__block_data(home);
+    *z = (gr_lazy){ .home = home, .fn = fn, .n = (uint8_t)n, .size = (uint8_t)gr__type_size((gr_type)y->dtype), .ndim = y->ndim, .numel = y->numel };
+    memcpy(z->dim, y->dims, (size_t)y->ndim * sizeof *z->dim);
+    for (int i = 0; i < n; i++) {
+        source *x = &z->in[i];
+        *x = source_of(in[i], reads >> i & 1);
+        if (x->lazy) x->lazy->refs++;
+        if (x->block) x->block->refs++, x->block->readers++;
+    }
+    if ((z->next = c->waiting)) z->next->prev = z;
+    c->waiting = z;
+    gr__share_lazy(y, z);
+    gr__hold(c->scope[y->scope], y);
+    return true;
+}
+
+/* 64 KiB of f32: below that an intermediate value stays in the caches by itself. GRADUS_DEFER=n sets it; 0: nothing waits. */
+int64_t gr__defer_default(void)
+{
+    const char *text = getenv("GRADUS_DEFER");
+    char *end = NULL;
+    long long n = text ? strtoll(text, &end, 10) : 0;
+    if (!end || end == text || *end != '\0' || n < 0) return 16384;
+    return n ? n : INT64_MAX;
+}
+
+/* Nobody watches, nothing can change behind our back, and there is enough of it. */
+static bool can_wait(unsigned reads, int n, gr_tensor *const *in, const gr_tensor *y)
+{
+    if (y->numel < y->ctx->defer_from || y->numel < 2 || y->ctx->observer || n > MAX_SOURCES) return false;
+    for (int i = 0; i < n; i++)
+        if (reads >> i & 1 && in[i]->block && in[i]->block->exposed) return false;
+    return true;
+}
+
+/* The scalar case, which never waits: one element has any stride. */
+static bool run_one(gr_ew_fn *fn, int count, gr_tensor *const *t)
+{
+    char *p[GR_MAX_OPERANDS];
+    if (!t[0]->data) t[0]->flags |= GR_T_CONTIGUOUS, t[0]->data = (char *)&t[0]->value;
+    for (int k = 0; k < count; k++) p[k] = t[k]->data;
+    fn(1, p);
+    return true;
+}
+
+bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
+{
+    gr_tensor *y = t[0];
+    if (y->numel == 1) return run_one(fn, count, t);
+    bool dense = true;
+    if (!y->data && !y->lazy) {
+        if (can_wait(reads, count - 1, t + 1, y)) return defer(fn, reads, count - 1, t + 1, y);
+        if (!gr__give_memory(y->ctx->scope[y->scope], y)) return false;
+    }
+    char *p[GR_MAX_OPERANDS] = { y->data };
+    for (int k = 0; k < count; k++) {
+        bool read = k == 0 || reads >> (k - 1) & 1;
+        if (read && !t[k]->data && !gr__settle(t[k])) return false;
+        p[k] = read ? t[k]->data : y->data; /* what is not read may be any memory */
+        dense = dense && (!read || (t[k]->flags & GR_T_CONTIGUOUS));
+    }
+    if (dense && y->numel < ALONE) {
+        fn(y->numel, p);
+        return true;
+    }
+    gr_value value[GR_MAX_OPERANDS];
+    gr_step step = { .fn = fn, .n = (uint8_t)count };
+    int num = 0;
+    for (int k = 0; k < count; k++) {
+        bool read = k == 0 || reads >> (k - 1) & 1;
+        step.value[k] = (uint8_t)(read ? num : 0);
+        if (!read) continue;
+        value[num++] = (gr_value){ p[k], t[k]->flags & GR_T_CONTIGUOUS ? NULL : gr__stride(t[k]), (int)gr__type_size((gr_type)t[k]->dtype), k == 0 };
+    }
+    return gr__run_program(y->ctx, &(gr_program){ y->ndim, num, 1, y->dims, value, &step });
+}

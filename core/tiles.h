@@ -1,0 +1,39 @@
+/* Programs of element-wise kernels, and the values that wait to be computed by one. For core/ and ops/ alone.
+ * SPDX-License-Identifier: MIT */
+#ifndef GRADUS_CORE_TILES_H
+#define GRADUS_CORE_TILES_H
+
+#include "core/tensor.h"
+#include "kernels/kernels.h"
+
+enum { GR_MAX_STEPS = 48, GR_MAX_VALUES = 96 };
+
+/* An operand in memory, dense or with a stride for each dimension of the shape; or, where data is NULL, a value that only
+ * later steps read. */
+typedef struct gr_value {
+    char *data;
+    const int64_t *stride; /* in elements; NULL: dense */
+    int size;              /* bytes of an element */
+    bool result;           /* a step writes it */
+} gr_value;
+
+typedef struct gr_step {
+    gr_ew_fn *fn;
+    uint8_t n, value[GR_MAX_OPERANDS]; /* the result, then the operands */
+} gr_step;
+
+typedef struct gr_program {
+    int ndim, num_values, num_steps;
+    const int64_t *dim;
+    const gr_value *value;
+    const gr_step *step;
+} gr_program;
+
+/* Runs the steps on every element. A result may be one of its step's operands. Fails only for want of memory. */
+bool gr__run_program(gr_ctx *c, const gr_program *p);
+
+/* y = kernel(operands), of one shape; t[0] is y. Where y has no memory yet it gets some, or, if it is large, its value
+ * waits until somebody asks for it (defer.c). reads: bit k - 1 for each operand t[k] that the kernel reads. */
+bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t);
+
+#endif

@@ -1,0 +1,229 @@
+/* Scaled dot product attention in one operation: each row of q takes a mean of the rows of v, weighted by how well it fits
+ * the rows of k.
+ *
+ *   y = p v,   p = softmax(scale q k^T),   causal: row i sees rows 0 .. i alone
+ *   dv = p^T dy,   dp = dy v^T,   ds = scale p (dp - sum(dp p)),   dq = ds k,   dk = ds^T q
+ *
+ * A block of rows at a time, so that p, which has the product of both lengths, is never there as a whole; backwards it is
+ * computed again. Of a causal p only the columns up to the end of the block are. Any strides of q, k and v will do: heads are
+ * views of one tensor. Knows no layer. SPDX-License-Identifier: MIT */
+#include "ops/record.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ROWS = 64 }; /* of q at once */
+
+typedef struct attention_attr {
+    double scale;
+    int64_t causal;
+} attention_attr;
+static void describe(const void *attr, char *out, size_t size)
+{
+    const attention_attr *a = attr;
+    snprintf(out, size, "scale %g%s", a->scale, a->causal ? ", causal" : "");
+}
+
+static bool attention_shape(gr_call *k)
+{
+    const gr_tensor *q = k->in[0], *key = k->in[1], *v = k->in[2];
+    const int r = q->ndim;
+    for (int i = 0; i < 3; i++) {
+        if (k->in[i]->dtype != q->dtype || !gr_is_float(q))
+            return gr_reject(k, GR_EDTYPE, "convert with gr_astype", "%s with %s is not implemented", gr_dtype_name((gr_type)q->dtype), gr_dtype_name((gr_type)k->in[i]->dtype));
+        if (k->in[i]->ndim != r || r < 2) return gr_reject(k, GR_ESHAPE, "each is a matrix, or as many matrices", "the ranks %d and %d differ or are below 2", r, k->in[i]->ndim);
+        for (int d = 0; d < r - 2; d++)
+            if (k->in[i]->dims[d] != q->dims[d]) return gr_reject(k, GR_ESHAPE, "use gr_broadcast_to first", "the leading sizes differ");
+    }
+    if (q->dims[r - 1] != key->dims[r - 1])
+        return gr_reject(k, GR_ESHAPE, "q and k are compared column by column", "q has %lld columns, k has %lld", (long long)q->dims[r - 1], (long long)key->dims[r - 1]);
+    if (key->dims[r - 2] != v->dims[r - 2])
+        return gr_reject(k, GR_ESHAPE, "each row of k names one of v", "k has %lld rows, v has %lld", (long long)key->dims[r - 2], (long long)v->dims[r - 2]);
+    if (key->dims[r - 2] >= INT32_MAX) return gr_reject(k, GR_ESHAPE, "cut it into parts", "k has 2^31 rows or more");
+    k->dtype = (gr_type)q->dtype;
+    k->ndim = r;
+    for (int d = 0; d < r; d++) k->dim[d] = d == r - 1 ? v->dims[d] : q->dims[d];
+    return true;
+}
+
+/* One matrix of a batch, or some of its rows. */
+typedef struct matrix {
+    char *data;
+    int64_t rows, cols, stride[2];
+} matrix;
+static matrix matrix_of(const gr_tensor *t, int64_t number)
+{
+    const int r = t->ndim;
+    int64_t at[GR_MAX_RANK], offset = 0;
+    gr__unravel(number, r - 2, t->dims, at);
+    for (int d = 0; d < r - 2; d++) offset += at[d] * gr__stride(t)[d];
+    return (matrix){ t->data + offset * (int64_t)gr__type_size((gr_type)t->dtype), t->dims[r - 2], t->dims[r - 1], { gr__stride(t)[r - 2], gr__stride(t)[r - 1] } };
+}
+
+typedef struct work {
+    const gr_kernel_table *kt;
+    int type;
+    int64_t size; /* of an element */
+    attention_attr a;
+    gr_block *block;
+    char *p, *dp, *part, *scratch; /* two blocks of rows of scores, room for one of k or v, and the products' own */
+} work;
+
+static matrix rows_of(const work *w, matrix m, int64_t from, int64_t rows) { return (matrix){ m.data + from * m.stride[0] * w->size, rows, m.cols, { m.stride[0], m.stride[1] } }; }
+static matrix turned(matrix m) { return (matrix){ m.data, m.cols, m.rows, { m.stride[1], m.stride[0] } }; }
+static matrix dense(char *data, int64_t rows, int64_t cols) { return (matrix){ data, rows, cols, { cols, 1 } }; }
+/* c = a b; the rows of c have unit steps */
+static void multiply(const work *w, matrix a, matrix b, matrix c)
+{
+    w->kt->gemm[w->type](a.rows, b.cols, a.cols, a.data, a.stride, b.data, b.stride, c.data, c.stride[0], w->scratch);
+}
+
+static bool begin(const gr_tensor *y, gr_tensor *const *in, const attention_attr *a, work *w)
+{
+    const int r = y->ndim;
+    const int64_t rows = y->dims[r - 2] < ROWS ? y->dims[r - 2] : ROWS, keys = in[1]->dims[r - 2], depth = in[0]->dims[r - 1], wide = in[2]->dims[r - 1];
+    *w = (work){ .kt = gr__kernels(), .type = gr__kt(y), .size = (int64_t)gr__type_size((gr_type)y->dtype), .a = *a };
+    const int64_t longest = keys > depth ? keys : depth, most = longest > wide ? longest : wide;
+    const int64_t scores = (rows * keys * w->size + 63) / 64 * 64, part = (keys * (depth > wide ? depth : wide) * w->size + 63) / 64 * 64;
+    w->block = gr__block_new(y->ctx, (size_t)(2 * scores + part) + w->kt->gemm_scratch(most, most, most, w->type));
+    if (!w->block) return false;
+    w->p = gr__block_data(w->block), w->dp = w->p + scores, w->part = w->dp + scores, w->scratch = w->part + part;
+    return true;
+}
+
+/* p of rows i .. i + rows of q */
+static matrix shares(const work *w, matrix q, matrix k, int64_t i, int64_t rows)
+{
+    const int64_t seen = w->a.causal && i + rows < k.rows ? i + rows : k.rows;
+    matrix p = dense(w->p, rows, seen);
+    multiply(w, rows_of(w, q, i, rows), turned(rows_of(w, k, 0, seen)), p);
+    w->kt->attention[w->type](rows, seen, w->a.causal ? i + 1 : seen, w->a.causal ? 1 : 0, w->a.scale, p.data);
+    return p;
+}
+static int64_t next_rows(matrix q, int64_t i) { return q.rows - i < ROWS ? q.rows - i : ROWS; }
+
+static bool attention_forward(const gr_call *call, gr_tensor *y)
+{
+    work w;
+    if (!y->numel) return true;
+    if (!begin(y, call->in, call->attr, &w)) return false;
+    for (int64_t b = 0; b < gr__count(y->ndim - 2, y->dims); b++) {
+        matrix q = matrix_of(call->in[0], b), k = matrix_of(call->in[1], b), v = matrix_of(call->in[2], b), out = matrix_of(y, b);
+        for (int64_t i = 0; i < q.rows; i += ROWS) {
+            matrix p = shares(&w, q, k, i, next_rows(q, i));
+            multiply(&w, p, rows_of(&w, v, 0, p.cols), rows_of(&w, out, i, p.rows));
+        }
+    }
+    gr__block_unref(y->ctx, w.block);
+    return true;
+}
+
+/* c += a b, c with contiguous rows */
+static void add_product(const work *w, matrix a, matrix b, matrix c)
+{
+    matrix part = dense(w->part, a.rows, b.cols);
+    multiply(w, a, b, part);
+    w->kt->ew[GR_EW_add][w->type](a.rows * b.cols, (char *[]){ c.data, c.data, part.data });
+}
+
+static bool attention_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
+{
+    work w;
+    for (int i = 0; i < 3; i++)
+        if (!(dx[i] = gr_zeros_like(y->in[i]))) return false;
+    if (!y->numel || !y->in[2]->numel) return true;
+    if (!(dy = gr_contiguous(dy)) || !begin(y, y->in, y->attr, &w)) return false;
+    for (int64_t b = 0; b < gr__count(y->ndim - 2, y->dims); b++) {
+        matrix q = matrix_of(y->in[0], b), k = matrix_of(y->in[1], b), v = matrix_of(y->in[2], b), g = matrix_of(dy, b);
+        matrix dq = matrix_of(dx[0], b), dk = matrix_of(dx[1], b), dv = matrix_of(dx[2], b);
+        for (int64_t i = 0; i < q.rows; i += ROWS) {
+            matrix p = shares(&w, q, k, i, next_rows(q, i)), dp = dense(w.dp, p.rows, p.cols), gi = rows_of(&w, g, i, p.rows);
+            add_product(&w, turned(p), gi, dv);
+            multiply(&w, gi, turned(rows_of(&w, v, 0, p.cols)), dp);
+            w.kt->attention_dx[w.type](p.rows, p.cols, w.a.causal ? i + 1 : p.cols, w.a.causal ? 1 : 0, w.a.scale, p.data, dp.data);
+            multiply(&w, dp, rows_of(&w, k, 0, p.cols), rows_of(&w, dq, i, p.rows));
+            add_product(&w, turned(dp), rows_of(&w, q, i, p.rows), dk);
+        }
+    }
+    gr__block_unref(y->ctx, w.block);
+    return true;
+}
+
+/* ---- by public operations -------------------------------------------------------------------------------------------*/
+static gr_tensor *scores_of(gr_tensor *q, gr_tensor *k, double scale) { return gr_mul_any(gr_operand_tensor(gr_matmul(q, gr_transpose(k, -2, -1))), gr_operand_number(scale)); }
+/* bool [t, s]: does row i see row j? */
+static gr_tensor *past(const gr_tensor *scores)
+{
+    if (!scores) return NULL;
+    gr_ctx *c = scores->ctx;
+    gr_tensor *i = gr_arange(c, 0, (double)scores->dims[scores->ndim - 2], 1, .dtype = GR_I64), *j = gr_arange(c, 0, (double)scores->dims[scores->ndim - 1], 1, .dtype = GR_I64);
+    return gr_le_any(gr_operand_tensor(j), gr_operand_tensor(gr_unsqueeze(i, 1)));
+}
+
+static gr_tensor *attention_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    const attention_attr *a = y->attr;
+    gr_tensor *q = y->in[0], *k = y->in[1], *v = y->in[2], *s = scores_of(q, k, a->scale);
+    gr_tensor *p = a->causal ? gr_masked_softmax(s, past(s), -1) : gr_softmax(s, -1);
+    if (i == 2) return gr_matmul(gr_transpose(p, -2, -1), dy);
+    gr_tensor *dp = gr_matmul(dy, gr_transpose(v, -2, -1)), *along = gr_sum(gr_amul(dp, p), .dims = GR_DIMS(-1), .keepdim = true);
+    gr_tensor *ds = gr_mul_any(gr_operand_tensor(gr_amul(gr_sub_any(gr_operand_tensor(dp), gr_operand_tensor(along)), p)), gr_operand_number(a->scale));
+    return i == 0 ? gr_matmul(ds, k) : gr_matmul(gr_transpose(ds, -2, -1), q);
+}
+
+static bool attention_reference(const gr_call *k, double *const *x, double *y)
+{
+    const attention_attr *a = k->attr;
+    const int r = k->ndim;
+    const int64_t t = k->in[0]->dims[r - 2], d = k->in[0]->dims[r - 1], s = k->in[1]->dims[r - 2], e = k->in[2]->dims[r - 1];
+    for (int64_t i = 0; i < gr__count(r - 1, k->dim); i++) {
+        const double *q = x[0] + i * d, *key = x[1] + i / t * s * d, *v = x[2] + i / t * s * e;
+        double sum = 0;
+        for (int64_t c = 0; c < e; c++) y[i * e + c] = 0;
+        for (int64_t j = 0; j < s && (!a->causal || j <= i % t); j++) {
+            double score = 0;
+            for (int64_t c = 0; c < d; c++) score += q[c] * key[j * d + c];
+            sum += exp(a->scale * score);
+            for (int64_t c = 0; c < e; c++) y[i * e + c] += exp(a->scale * score) * v[j * e + c];
+        }
+        for (int64_t c = 0; c < e && sum > 0; c++) y[i * e + c] /= sum;
+    }
+    return true;
+}
+
+/* ---- public ----------------------------------------------------------------------------------------------------------*/
+gr_tensor *gr_scaled_dot_product_attention_with(gr_tensor *q, gr_tensor *k, gr_tensor *v, gr_attention_opts o)
+{
+    if (!gr__ready(q)) return NULL;
+    attention_attr a = { o.scale, o.causal };
+    if (a.scale == 0) a.scale = q->ndim && q->dims[q->ndim - 1] ? 1 / sqrt((double)q->dims[q->ndim - 1]) : 1;
+    if (!o.mask) return gr_apply(&gr_op_attention, (gr_tensor *[]){ q, k, v }, 3, &a);
+    if (o.causal) {
+        gr_fail(q->ctx, GR_EVALUE, "attention: a mask and .causal are both given. Fix: put what causal hides into the mask");
+        return NULL;
+    }
+    return gr_matmul(gr_masked_softmax(scores_of(q, k, a.scale), o.mask, -1), v);
+}
+
+static gr_tensor *attend(gr_tensor **x) { return gr_scaled_dot_product_attention(x[0], x[1], x[2], .causal = false); }
+static gr_tensor *causally(gr_tensor **x) { return gr_scaled_dot_product_attention(x[0], x[1], x[2], .causal = true); }
+static gr_tensor *scaled(gr_tensor **x) { return gr_scaled_dot_product_attention(x[0], x[1], x[2], .scale = -0.75, .causal = true); }
+static gr_tensor *self(gr_tensor **x) { return gr_scaled_dot_product_attention(x[0], x[0], x[0], .causal = true); }
+static gr_tensor *masked_causally(gr_tensor **x) { return gr_scaled_dot_product_attention(x[0], x[0], x[0], .causal = true, .mask = x[1]); }
+static const gr_sample attention_samples[] = {
+    { "[2, 3]; [4, 3]; [4, 2]", attend }, { "[3, 2]; [3, 2]; [3, 3]", causally }, { "[2, 2, 3, 2]; [2, 2, 3, 2]; [2, 2, 3, 2]", causally },
+    { "[2, 4, 2]; [2, 2, 2]; [2, 2, 3]", scaled }, { "[3, 4]", self }, { "[2, 0, 2]; [2, 3, 2]; [2, 3, 1]", attend },
+    { "[2, 2]; [0, 2]; [0, 3]", attend }, { "[2, 0]; [3, 0]; [3, 2]", causally }, { "[66, 1]; [66, 1]; [66, 1] in -0.05..0.05", causally }, { NULL, NULL } };
+static const gr_bad_call attention_bad[] = {
+    { "[2, 3]; [4, 2]; [4, 2]", attend, GR_ESHAPE, "attention([2, 3], [4, 2], [4, 2]): q has 3 columns, k has 2. Fix: q and k are compared column by column" },
+    { "[2, 3]; [4, 3]; [5, 2]", attend, GR_ESHAPE, "attention([2, 3], [4, 3], [5, 2]): k has 4 rows, v has 5. Fix: each row of k names one of v" },
+    { "[2, 3]; [1, 4, 3]; [4, 2]", attend, GR_ESHAPE, "attention([2, 3], [1, 4, 3], [4, 2]): the ranks 2 and 3 differ or are below 2. Fix: each is a matrix, or as many matrices" },
+    { "[2, 2, 3]; [1, 4, 3]; [2, 4, 2]", attend, GR_ESHAPE, "attention([2, 2, 3], [1, 4, 3], [2, 4, 2]): the leading sizes differ. Fix: use gr_broadcast_to first" },
+    { "i64 [2, 3]; [4, 3]; [4, 2]", attend, GR_EDTYPE, "attention(i64 [2, 3], [4, 3], [4, 2]): i64 with i64 is not implemented. Fix: convert with gr_astype" },
+    { "[2, 3]; bool [2, 2] in 0..1", masked_causally, GR_EVALUE, "attention: a mask and .causal are both given. Fix: put what causal hides into the mask" },
+    { NULL, NULL, GR_OK, NULL } };
+const gr_op gr_op_attention = { .name = "attention", .formula = "y = p @ v, p = softmax(scale * q @ k^T)",
+                                .gradient = "dq = ds @ k; dk = ds^T @ q; dv = p^T @ dy, with dp = dy @ v^T, ds = scale * p * (dp - sum(dp * p))", .arity = 3,
+                                .attr_size = sizeof(attention_attr), .shape = attention_shape, .forward = attention_forward, .vjp = attention_vjp,
+                                .backward = attention_backward, .describe = describe, .reference_tensor = attention_reference,
+                                .samples = attention_samples, .bad = attention_bad };

@@ -1,0 +1,219 @@
+/* Element-wise values that wait: nobody can tell them from values that do not, but by the memory they need.
+ * SPDX-License-Identifier: MIT */
+#include "core/tensor.h"
+#include "ops/ops.h"
+#include "tests/test.h"
+
+enum { N = 5000 }; /* elements: several tiles and a rest */
+
+static gr_ctx *context(int64_t defer_from)
+{
+    gr_ctx *c = gr_ctx_new(NULL);
+    c->defer_from = defer_from;
+    return c;
+}
+
+static void finish(gr_ctx *c)
+{
+    if (gr_failed(c)) test_errors++, printf("# %s\n", gr_message(c));
+    gr_ctx_free(c);
+}
+
+/* A mean of operations of every kind of operand: dense, numbers, rows, columns, transposed, bools; each used twice or more. */
+static gr_tensor *mixture(gr_tensor *x, gr_tensor *row, gr_tensor *column)
+{
+    gr_tensor *a = gr_add(x, row), *b = gr_mul(gr_sigmoid(a), gr_sub(column, 0.25));
+    gr_tensor *turned = gr_transpose(gr_reshape(x, GR_SHAPE(gr_size(x, 1), gr_size(x, 0))), 0, 1);
+    gr_tensor *d = gr_where(gr_gt(b, 0.1), gr_div(b, gr_add(gr_square(turned), 1)), gr_maximum(a, b));
+    gr_tensor *e = gr_astype(gr_astype(gr_tanh(d), GR_F64), GR_F32);
+    return gr_mean(gr_add(gr_mul(e, gr_exp(gr_minimum(d, 1))), gr_sub(1, gr_abs(b))));
+}
+
+typedef struct outcome {
+    double loss[2], dx[N], drow[100], dcolumn[100];
+} outcome;
+
+static void train_twice(gr_ctx *c, int64_t m, int64_t n, outcome *o)
+{
+    gr_seed(c, 7);
+    gr_tensor *x = gr_requires_grad(gr_randn(c, GR_SHAPE(m, n))), *row = gr_requires_grad(gr_randn(c, GR_SHAPE(n)));
+    gr_tensor *column = gr_requires_grad(gr_randn(c, GR_SHAPE(m, 1)));
+    for (int step = 0; step < 2; step++) { /* the second adds to the gradients */
+        GR_SCOPE(c);
+        gr_tensor *loss = mixture(x, row, column);
+        gr_backward(loss);
+        o->loss[step] = gr_item(loss);
+    }
+    gr_read(gr_grad(x), o->dx), gr_read(gr_grad(row), o->drow), gr_read(gr_grad(column), o->dcolumn);
+}
+
+TEST(values_and_gradients_have_the_bits_of_those_that_do_not_wait)
+{
+    static const int64_t shapes[][2] = { { 50, 100 }, { 1, 3 }, { 7, 9 }, { 100, 33 }, { 2, 1 } };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        static outcome o[2];
+        for (int waits = 0; waits < 2; waits++) {
+            gr_ctx *c = context(waits ? 2 : INT64_MAX);
+            memset(&o[waits], 0, sizeof o[waits]);
+            train_twice(c, shapes[i][0], shapes[i][1], &o[waits]);
+            finish(c);
+        }
+        CHECK(memcmp(&o[0], &o[1], sizeof o[0]) == 0);
+    }
+}
+
+TEST(second_derivatives_have_the_same_bits_too)
+{
+    static double d[2][600];
+    for (int waits = 0; waits < 2; waits++) {
+        gr_ctx *c = context(waits ? 2 : INT64_MAX);
+        gr_tensor *x = gr_requires_grad(gr_randn(c, GR_SHAPE(20, 30))), *dx, *ddx;
+        gr_tensor *row = gr_randn(c, GR_SHAPE(30)), *column = gr_randn(c, GR_SHAPE(20, 1));
+        CHECK(gr_grads(mixture(x, row, column), &x, 1, &dx, .create_graph = true));
+        CHECK(gr_grads(gr_sum(gr_square(dx)), &x, 1, &ddx));
+        gr_read(ddx, d[waits]);
+        finish(c);
+    }
+    CHECK(memcmp(d[0], d[1], sizeof d[0]) == 0);
+}
+
+TEST(a_value_that_waits_has_no_memory_and_an_intermediate_one_never_gets_any)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *x = gr_randn(c, GR_SHAPE(N)), *a = gr_exp(x), *b = gr_add(a, 1), *y = gr_log(b);
+    CHECK(!a->data && !b->data && !y->data && gr_is_contiguous(y));
+    CHECK_NEAR(gr_at(y, 3), log(exp(gr_at(x, 3)) + 1), 1e-6);
+    CHECK(y->data && !a->data && !b->data);
+    CHECK_NEAR(gr_at(b, N - 1), exp(gr_at(x, N - 1)) + 1, 1e-6);
+    CHECK(b->data && !a->data);
+    finish(c);
+}
+
+TEST(an_intermediate_value_that_is_wanted_again_and_again_is_kept)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *x = gr_randn(c, GR_SHAPE(N)), *a = gr_exp(x);
+    for (int i = 0; i < 4; i++) gr_at(gr_add(a, i), 0);
+    gr_tensor *y = gr_add(a, 5);
+    gr_at(y, 0);
+    CHECK(gr__settle(a) && a->data);
+    finish(c);
+}
+
+TEST(an_operand_may_be_written_to_while_results_wait)
+{
+    for (int how = 0; how < 5; how++) {
+        gr_ctx *c = context(2);
+        gr_tensor *x = gr_zeros(c, GR_SHAPE(N)), *y = gr_add(x, 1), *z = gr_mul(y, 2), *view = gr_transpose(gr_reshape(x, GR_SHAPE(2, N / 2)), 0, 1);
+        if (how == 0) gr_fill(x, 5);
+        if (how == 1) gr_copy_to(x, gr_ones(c, GR_SHAPE(N)));
+        if (how == 2) ((float *)gr_data(x))[3] = 5;
+        if (how == 3) gr_fill(view, 5);
+        if (how == 4) gr_write(view, (double[N]){ 9, 8, 7, 6 });
+        CHECK(gr_at(y, 3) == 1 && gr_at(z, 3) == 2 && gr_at(y, 0) == 1);
+        finish(c);
+    }
+}
+
+TEST(what_the_program_has_the_address_of_is_read_at_the_call)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *x = gr_zeros(c, GR_SHAPE(N));
+    float *p = gr_data(x);
+    gr_tensor *y = gr_add(x, 1);
+    p[3] = 5;
+    CHECK(gr_at(y, 3) == 1);
+    finish(c);
+}
+
+TEST(values_leave_a_scope_that_their_operands_do_not)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *y, *dx;
+    {
+        GR_SCOPE(c);
+        gr_tensor *x = gr_requires_grad(gr_full(c, GR_SHAPE(N), 2)), *a = gr_square(x);
+        y = gr_mul(a, x);
+        CHECK(gr_grads(gr_sum(y), &x, 1, &dx));
+        y = gr_keep(y), dx = gr_keep(dx);
+    }
+    {
+        GR_SCOPE(c);
+        gr_fill(gr_zeros(c, GR_SHAPE(N)), 77); /* memory that was given back is used again */
+    }
+    CHECK(gr_at(y, N - 1) == 8 && gr_at(dx, 0) == 12);
+    finish(c);
+}
+
+TEST(what_nobody_asks_for_is_never_computed)
+{
+    gr_ctx *c = context(2);
+    {
+        GR_SCOPE(c);
+        for (int i = 0; i < 1000; i++) gr_exp(gr_zeros(c, GR_SHAPE(2)));
+        CHECK(c->waiting != NULL);
+    }
+    CHECK(c->waiting == NULL);
+    finish(c);
+}
+
+TEST(a_chain_may_be_longer_than_any_program)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *x = gr_requires_grad(gr_ones(c, GR_SHAPE(3))), *y = x;
+    for (int i = 0; i < 5000; i++) y = gr_mul(gr_add(y, 1), 0.5);
+    gr_backward(gr_sum(y));
+    CHECK(gr_at(y, 0) == 1 && gr_at(gr_grad(x), 2) == 0);
+    gr_tensor *z = gr_ones(c, GR_SHAPE(4)); /* each doubles the number of paths: 2^200 of them */
+    for (int i = 0; i < 200; i++) z = gr_mul(gr_add(z, z), 0.5);
+    CHECK(gr_at(z, 1) == 1);
+    finish(c);
+}
+
+TEST(many_operands_in_one_expression)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *y = gr_zeros(c, GR_SHAPE(3, 40));
+    for (int i = 0; i < 300; i++) y = gr_add(y, gr_mul(gr_full(c, GR_SHAPE(3, 1), i), gr_ones(c, GR_SHAPE(40))));
+    CHECK(gr_at(y, 2, 39) == 299 * 150);
+    finish(c);
+}
+
+TEST(memory_that_is_missing_is_an_error_where_the_value_is_wanted)
+{
+    bool failed = true;
+    for (long fail_at = 1; failed; fail_at++) {
+        test_memory memory = { 0 };
+        const gr_allocator a = { test_alloc, test_release, &memory };
+        gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .allocator = &a });
+        c->defer_from = 2;
+        gr_tensor *x = gr_requires_grad(gr_randn(c, GR_SHAPE(40, 100)));
+        memory.fail_at = memory.count + fail_at;
+        gr_tensor *y = gr_mul(gr_exp(x), gr_add(gr_zeros(c, GR_SHAPE(100)), 1));
+        double v = gr_at(y, 3, 3);
+        gr_backward(gr_sum(y));
+        failed = gr_failed(c);
+        CHECK(!failed || gr_status(c) == GR_ENOMEM);
+        memory.fail_at = 0;
+        gr_clear_error(c);
+        double again = gr_at(gr_exp(x), 3, 3);
+        CHECK(!gr_failed(c) && (failed || again == v));
+        gr_ctx_free(c);
+        CHECK(memory.live == 0);
+    }
+}
+
+TEST(a_training_step_of_large_element_wise_operations_allocates_nothing_after_the_first)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *x = gr_requires_grad(gr_randn(c, GR_SHAPE(50, 100))), *row = gr_randn(c, GR_SHAPE(100)), *column = gr_randn(c, GR_SHAPE(50, 1));
+    size_t before = 0;
+    for (int step = 0; step < 4; step++) {
+        GR_SCOPE(c);
+        gr_zero_grad(x);
+        gr_backward(mixture(x, row, column));
+        if (step == 1) before = gr_ctx_stats(c).allocations;
+    }
+    CHECK(gr_ctx_stats(c).allocations == before);
+    finish(c);
+}
