@@ -40,7 +40,6 @@
 #define WIDE 4
 #endif
 #define FEW 3
-#define TALLM 6
 #define AHEAD 8
 #define KC 384 /* c is read and written once in KC steps */
 #define MC (MR * 16) /* MC x KC of a: a fifth of a second-level cache of 2 MiB, beside b and c */
@@ -64,11 +63,12 @@ static inline int64_t share(int64_t n, int64_t most)
 typedef struct plan {
     int64_t m, n, k, as[2], bs[2], cs[2]; /* of c = a b, or of c^T = b^T a^T if swap */
     int64_t row, column;                  /* where the part begins */
+    int64_t units;                        /* of the whole, of which a part has some */
     int64_t rows, width, kc, mc;          /* of a tile, of a panel; steps, rows between changes of the panel */
     bool swap, dots, pack_a, pack_b;
 } plan;
 
-static plan plan_for(const gr_gemm_size *s, int64_t part, int64_t parts, int64_t element)
+static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t element)
 {
     const int64_t w = VECTOR_BYTES / element;
     plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 } };
@@ -76,20 +76,17 @@ static plan plan_for(const gr_gemm_size *s, int64_t part, int64_t parts, int64_t
         p = (plan){ .m = s->n, .n = s->m, .k = s->k, .as = { s->bs[1], s->bs[0] }, .bs = { s->as[1], s->as[0] }, .cs = { 1, s->cs }, .swap = true };
     p.rows = share(p.m, MR);
     p.dots = p.m <= FEW && p.bs[0] == 1 && p.bs[1] != 1 && p.k >= 2 * w;
-    p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > TALLM * MR));
+    p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > 6 * MR));
     p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
     p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.m > 4 * MR && p.n > 2 * NV * w && (p.as[1] != 1 || p.as[0] * element >= PAGE);
     p.mc = p.n * p.k <= SMALL && !p.pack_b ? p.rows : p.m * p.kc <= RESIDENT ? p.m : MC / p.rows * p.rows;
     p.width = p.dots ? 4 : p.m <= FEW && !p.pack_b ? WIDE * w : NV * w;
-    if (parts == 1) return p;
-    const int64_t tiles = (p.m + p.rows - 1) / p.rows, panels = (p.n + p.width - 1) / p.width;
-    if (tiles >= panels) {
-        p.row = tiles * part / parts * p.rows;
-        p.m = least(p.m, tiles * (part + 1) / parts * p.rows) - p.row;
-    } else {
-        p.column = panels * part / parts * p.width;
-        p.n = least(p.n, panels * (part + 1) / parts * p.width) - p.column;
-    }
+    /* columns, unless each of their parts would pack all of a; enough rows that packing b for each of their parts is nothing */
+    const int64_t rows = p.pack_b ? 8 * p.rows : p.rows, by_row = (p.m + rows - 1) / rows, by_column = p.pack_a && !p.dots ? 0 : (p.n + p.width - 1) / p.width;
+    p.units = by_row > by_column ? by_row : by_column;
+    if (first == 0 && end >= p.units) return p;
+    if (by_row > by_column) p.row = first * rows, p.m = least(p.m, end * rows) - p.row;
+    else p.column = first * p.width, p.n = least(p.n, end * p.width) - p.column;
     return p;
 }
 
@@ -115,8 +112,14 @@ static size_t part_scratch(const gr_gemm_size *s, int type)
 {
     if (s->m == 0 || s->n == 0 || s->k == 0) return 0;
     const int64_t element = type == GR_K_F32 ? 4 : 8, w = VECTOR_BYTES / element;
-    const plan p = plan_for(s, 0, 1, element);
+    const plan p = plan_for(s, 0, INT64_MAX, element);
     return (size_t)round_up((packed_a(&p, w) + packed_b(&p, w)) * element, 64);
+}
+
+static int64_t units(const gr_gemm_size *s, int type)
+{
+    if (s->m == 0 || s->n == 0 || s->k == 0) return 1;
+    return plan_for(s, 0, INT64_MAX, type == GR_K_F32 ? 4 : 8).units;
 }
 
 /* What any strides and any smaller size need at most. */
@@ -131,5 +134,5 @@ void FOR_ISA(gr__fill_gemm)(gr_kernel_table *t)
 {
     t->gemm[GR_K_F32] = f32_gemm, t->gemm[GR_K_F64] = f64_gemm;
     t->gemm_part[GR_K_F32] = f32_gemm_part, t->gemm_part[GR_K_F64] = f64_gemm_part;
-    t->gemm_scratch = scratch_bytes, t->gemm_part_scratch = part_scratch;
+    t->gemm_units = units, t->gemm_scratch = scratch_bytes, t->gemm_part_scratch = part_scratch;
 }

@@ -228,18 +228,18 @@ static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const
     }
 }
 
-static void N(S, gemm_part)(const gr_gemm_size *size, int64_t part, int64_t parts, const void *a_, const void *b_, void *c_, void *scratch)
+static void N(S, gemm_part)(const gr_gemm_size *size, int64_t first, int64_t end, const void *a_, const void *b_, void *c_, void *scratch)
 {
     if (size->m == 0 || size->n == 0) return;
     if (size->k == 0) {
-        for (int64_t i = part; i < size->m; i += parts) memset((T *)c_ + i * size->cs, 0, (size_t)size->n * sizeof(T));
+        for (int64_t i = 0; i < size->m; i++) memset((T *)c_ + i * size->cs, 0, (size_t)size->n * sizeof(T));
         return;
     }
-    const plan p = plan_for(size, part, parts, sizeof(T));
+    const plan p = plan_for(size, first, end, sizeof(T));
     const T *a = (p.swap ? (const T *)b_ : (const T *)a_) + p.row * p.as[0], *b = (p.swap ? (const T *)a_ : (const T *)b_) + p.column * p.bs[1];
     T *c = (T *)c_ + p.row * p.cs[0] + p.column * p.cs[1], *pa = scratch, *pb = p.pack_a ? pa + packed_a(&p, W) : pa;
     if (p.dots) {
-        if (p.n > 0) N(S, dots)(&p, a, b, c, scratch);
+        N(S, dots)(&p, a, b, c, scratch);
         return;
     }
     for (int64_t k0 = 0; k0 < p.k; k0 += p.kc)
@@ -248,7 +248,7 @@ static void N(S, gemm_part)(const gr_gemm_size *size, int64_t part, int64_t part
 
 static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b, const int64_t bs[2], void *c, int64_t cs, void *scratch)
 {
-    N(S, gemm_part)(&(gr_gemm_size){ m, n, k, { as[0], as[1] }, { bs[0], bs[1] }, cs }, 0, 1, a, b, c, scratch);
+    N(S, gemm_part)(&(gr_gemm_size){ m, n, k, { as[0], as[1] }, { bs[0], bs[1] }, cs }, 0, INT64_MAX, a, b, c, scratch);
 }
 
 #undef DOT

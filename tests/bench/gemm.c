@@ -84,7 +84,7 @@ static void multiply(const library *l, const shape *s, const gr_gemm_size *size,
     else if (l->dnnl)
         l->dnnl(ta ? 'T' : 'N', tb ? 'T' : 'N', s->m, s->n, s->k, 1, x->a, lda, x->b, ldb, 0, x->c, s->n);
     else
-        gr__kernels()->gemm_part[GR_K_F32](size, 0, 1, x->a, x->b, x->c, x->scratch);
+        gr__kernels()->gemm_part[GR_K_F32](size, 0, INT64_MAX, x->a, x->b, x->c, x->scratch);
 }
 
 static double slice(const library *l, const shape *s, const matrices *x, int64_t repeat)
