@@ -66,7 +66,7 @@ static bool select_shape(gr_call *k)
     return true;
 }
 /* Rows are copied, or added, as [outer, m, inner] by an index of m. */
-#define BYTE_NS 0.04 /* of a copy from memory */
+#define BYTE_NS 0.02 /* of a copy from memory */
 typedef struct rows_job {
     const int64_t *index;
     int64_t outer, m, size, inner;
