@@ -132,7 +132,7 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
     size_t forward = p.image_bytes + p.wide_bytes, input = p.gradient_bytes + p.full_bytes;
     size_t weight = p.offset_bytes + p.within_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
     size_t larger = forward > input ? forward : input;
-    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger > weight ? larger : weight) + 64 };
+    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger > weight ? larger : weight) / 64 * 64 + 128 };
 }
 
 /* MULADDV: c + x a in the lanes of m, a mask as INSIDE holds it; in the others c, or c + 0 a */
