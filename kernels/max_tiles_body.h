@@ -11,7 +11,7 @@ static void N(S, widest)(int64_t n, int64_t kw, const T *restrict x, T *restrict
     if (kw == 2) {
         for (int64_t q = 0; q < n; q++) {
             const T a = x[2 * q], b = x[2 * q + 1];
-            y[q] = (b > a) | (b != b) ? b : a;
+            y[q] = ((b > a) | (b != b)) ? b : a;
         }
         return;
     }
@@ -19,7 +19,7 @@ static void N(S, widest)(int64_t n, int64_t kw, const T *restrict x, T *restrict
         T most = x[q * kw];
         for (int64_t b = 1; b < kw; b++) {
             const T v = x[q * kw + b];
-            most = (v > most) | (v != v) ? v : most;
+            most = ((v > most) | (v != v)) ? v : most;
         }
         y[q] = most;
     }
