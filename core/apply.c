@@ -23,7 +23,7 @@ bool gr_elementwise_shape(gr_call *k)
 }
 
 /* Why a call must not proceed, as an error unless one stands. */
-static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
+GR_COLD static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
 {
     gr_ctx *c = NULL;
     for (int i = 0; i < n && !c; i++)
@@ -40,7 +40,7 @@ static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
 }
 
 /* The context of a call, or NULL when it must not proceed. */
-static gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n)
+static inline gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n)
 {
     gr_ctx *c = n > 0 && in[0] ? in[0]->ctx : NULL;
     bool fine = c && c->code == GR_OK && (op->arity == n || op->arity < 0), waits = op->flags & GR_OP_KERNEL;
@@ -49,7 +49,7 @@ static gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n)
     return fine ? c : refuse(op, in, n);
 }
 
-static void remember(gr_tensor *y, const gr_call *k)
+static inline void remember(gr_tensor *y, const gr_call *k)
 {
     y->op = k->op;
     y->flags |= GR_T_REQUIRES_GRAD;
@@ -96,8 +96,7 @@ const void *gr_attr(const gr_tensor *t) { return t && t->op ? t->attr : NULL; }
 bool gr_needs_grad(const gr_tensor *t) { return t && (t->flags & GR_T_REQUIRES_GRAD); }
 bool gr_wants(const gr_tensor *y, int i)
 {
-    const gr_tensor *x = gr_input(y, i);
-    return gr_needs_grad(x) && (!x->ctx->needed || x->ctx->needed[x->order]);
+    return gr_input(y, i) && gr__wants(y, i);
 }
 
 gr_tensor *gr_requires_grad(gr_tensor *t)

@@ -52,7 +52,7 @@ typedef struct sweep {
     const char *who;
     gr_tensor *root;
     list order, stack, cot, saved, late; /* late: gradients of leaves that wait to be computed together */
-    bool functional, create_graph, retain_graph;
+    bool functional, create_graph, retain_graph, lean;
     gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
     gr_tensor *spare[GR_MAX_RANK + 1]; /* nodes of that scope to use again */
     gr_tensor *const *x; /* gr_grads: the targets, and their results */
@@ -127,9 +127,8 @@ static gr_tensor *own(sweep *w, gr_tensor *g, bool fresh)
     return w->scope && (!fresh || alias) ? gr__clone_into(w->scope, g) : g;
 }
 
-static bool acceptable(sweep *w, const gr_tensor *y, const gr_tensor *in, const gr_tensor *g, int slot)
+GR_COLD static bool misshapen(sweep *w, const gr_tensor *y, const gr_tensor *in, const gr_tensor *g, int slot)
 {
-    if (gr__same_shape(g, in) && g->dtype == in->dtype) return true;
     char a[256], b[256];
     gr__format_tensor_ref(a, sizeof a, g);
     gr__format_tensor_ref(b, sizeof b, in);
@@ -175,7 +174,7 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
 {
     gr_tensor *in = y->in[slot], **cot = &w->cot.at[in->order];
-    if (!acceptable(w, y, in, g, slot)) return false;
+    if ((!gr__same_shape(g, in) || g->dtype != in->dtype) && !misshapen(w, y, in, g, slot)) return false;
     const gr_observer *ob = w->c->observer;
     if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
     if (!add_up(w, cot, g, fresh)) return false;
@@ -183,7 +182,7 @@ static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, boo
     return true;
 }
 
-static bool overwritten(sweep *w, const gr_tensor *y, const gr_tensor *t, const char *which)
+GR_COLD static bool overwritten(sweep *w, const gr_tensor *y, const gr_tensor *t, const char *which)
 {
     char text[256];
     gr__format_tensor_ref(text, sizeof text, t);
@@ -206,25 +205,31 @@ static bool unchanged(sweep *w, const gr_tensor *y)
     return *gr__version(y) == y->in_version[y->nin] || overwritten(w, y, y, "the result");
 }
 
-static bool already_swept(sweep *w, const gr_tensor *y)
+GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
 {
-    if (!(y->flags & GR_T_SWEPT)) return false;
     char text[256];
     gr__format_tensor_ref(text, sizeof text, y);
     gr_fail(w->c, GR_EGRAPH, "%s: a sweep already went through the graph at %s(%s) and did not retain it. "
             "Fix: pass .retain_graph = true to the earlier sweep, or compute the forward pass again", w->who, y->op->name, text);
-    return true;
+    return false;
 }
 
-/* dx of every wanted input by record.backward, in one pass; aliases of dy are allowed. */
-static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy)
+/* dx of every wanted input by record.backward, in one pass. *give: nobody else needs dy, so that of those dx that are dy itself
+ * one may take it over, best an input's first; then whether it did. */
+static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 {
     gr_tensor *dx[8] = { 0 };
     if (!(y->op->flags & GR_OP_KERNEL) && !gr__ready(dy)) return false;
     if (!y->op->backward(y, dy, dx)) return false;
-    for (int i = 0; i < y->nin; i++)
-        if (dx[i] && gr_wants(y, i) && !add_contribution(w, y, i, dx[i], dx[i] != dy && dx[i]->owner == dx[i]))
-            return false;
+    int taker = -1;
+    for (int i = 0; i < y->nin && *give; i++)
+        if (dx[i] == dy && gr__wants(y, i) && !w->cot.at[y->in[i]->order]) taker = i;
+    for (int i = 0; i < y->nin; i++) {
+        if (!dx[i] || !gr__wants(y, i)) continue;
+        bool fresh = dx[i] != dy ? dx[i]->owner == dx[i] : i == taker;
+        if (!add_contribution(w, y, i, dx[i], fresh)) return false;
+    }
+    *give = taker >= 0;
     return w->c->code == GR_OK;
 }
 
@@ -312,10 +317,12 @@ static bool run(sweep *w, const bool *needed, const bool *target)
         if (ob && ob->visit) ob->visit(ob->user, t, g);
         if (target[k]) deliver(w, t, g);
         if (!w->functional && (!t->op || (t->flags & GR_T_RETAIN)) && !accumulate(w, t, g)) return false;
-        if (t->op && (already_swept(w, t) || !unchanged(w, t))) return false;
+        if (t->op && (((t->flags & GR_T_SWEPT) && !already_swept(w, t)) || !unchanged(w, t))) return false;
         bool fast = t->op && t->op->backward && !w->create_graph && t->nin <= 8;
-        if (t->op && !(fast ? fused(w, t, g) : composed(w, t, g, needed))) return false;
-        if (w->scope && !target[k]) gr__recycle(w->scope, g);
+        bool ours = w->scope && !target[k], given = ours && fast;
+        if (t->op && !(fast ? fused(w, t, g, &given) : composed(w, t, g, needed))) return false;
+        if (ours && !given) gr__recycle(w->scope, g);
+        if (w->lean && t->op && t != w->root && !(t->flags & GR_T_RETAIN) && t->scope + 1 == w->scope->depth) gr__release(t);
     }
     return true;
 }
@@ -398,7 +405,7 @@ static bool go(sweep *w, gr_tensor *g)
 bool gr_backward_with(gr_tensor *root, gr_backward_opts o)
 {
     if (!gr__ready(root)) return false;
-    sweep w = { .c = root->ctx, .who = "gr_backward", .root = root, .retain_graph = o.retain_graph };
+    sweep w = { .c = root->ctx, .who = "gr_backward", .root = root, .retain_graph = o.retain_graph, .lean = o.lean && !o.retain_graph };
     return check_root(&w, o.grad) && go(&w, o.grad);
 }
 

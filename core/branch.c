@@ -19,15 +19,18 @@ static uint64_t mix(uint64_t h, uint64_t v) /* FNV-1a by words; the shift brings
 
 typedef struct words {
     uint64_t hash;
-    size_t size; /* bytes of an element */
+    gr_type type;
 } words;
 
 static void hash_run(int64_t n, char *const *p, const int64_t *stride, void *user)
 {
     words *w = user;
     for (int64_t i = 0; i < n; i++) {
-        uint64_t v = 0;
-        memcpy(&v, p[0] + i * stride[0] * (int64_t)w->size, w->size);
+        const char *at = p[0] + i * stride[0] * (int64_t)gr__type_size(w->type);
+        uint64_t v;
+        double d = w->type == GR_BOOL ? *(const bool *)at : w->type == GR_F32 ? (double)*(const float *)(const void *)at : 0;
+        if (w->type == GR_BOOL || w->type == GR_F32) memcpy(&v, &d, sizeof v); /* f32 and f64 decide alike */
+        else memcpy(&v, at, sizeof v);
         w->hash = mix(w->hash, v);
     }
 }
@@ -72,7 +75,7 @@ static void decide(gr_branches *b, const gr_call *call, gr_tensor *y)
     c->observer = NULL;
     gr_tensor *decision = call->op->branch ? call->op->branch(call, y) : gr_is_float(y) ? NULL : y;
     if (gr__ready(decision)) {
-        words w = { b->hash, gr__type_size((gr_type)decision->dtype) };
+        words w = { b->hash, (gr_type)decision->dtype };
         gr__strided(1, (const gr_tensor *[]){ decision }, hash_run, &w);
         b->hash = w.hash;
     }
@@ -83,6 +86,8 @@ static void decide(gr_branches *b, const gr_call *call, gr_tensor *y)
 static void made(void *user, const gr_call *call, gr_tensor *y)
 {
     gr_branches *b = user;
+    if (b->shake && gr_is_float(y) && !(call->op->flags & GR_OP_VIEW) && !call->op->branch) /* to choose rounds nothing */
+        gr__noise_shake(call, y, b->coarse, &b->shake);
     b->hash = mix(b->hash, (uint64_t)(uintptr_t)call->op);
     b->made++;
     if (call->op->branch || !gr_is_float(y) || b->made == b->wanted) decide(b, call, y);

@@ -289,9 +289,20 @@ static bool can_wait(unsigned reads, int n, gr_tensor *const *in, const gr_tenso
     return true;
 }
 
+/* The scalar case, which never waits: one element has any stride. */
+static bool run_one(gr_ew_fn *fn, int count, gr_tensor *const *t)
+{
+    char *p[GR_MAX_OPERANDS];
+    if (!t[0]->data) t[0]->flags |= GR_T_CONTIGUOUS, t[0]->data = (char *)&t[0]->value;
+    for (int k = 0; k < count; k++) p[k] = t[k]->data;
+    fn(1, p);
+    return true;
+}
+
 bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
 {
     gr_tensor *y = t[0];
+    if (y->numel == 1) return run_one(fn, count, t);
     bool dense = true;
     if (!y->data && !y->lazy) {
         if (can_wait(reads, count - 1, t + 1, y)) return defer(fn, reads, count - 1, t + 1, y);
@@ -304,7 +315,7 @@ bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *con
         p[k] = read ? t[k]->data : y->data; /* what is not read may be any memory */
         dense = dense && (!read || (t[k]->flags & GR_T_CONTIGUOUS));
     }
-    if (y->numel == 1 || (dense && y->numel < ALONE)) {
+    if (dense && y->numel < ALONE) {
         fn(y->numel, p);
         return true;
     }

@@ -180,7 +180,7 @@ static void place(const matrix *q, char *out, size_t size)
     if (column) gr__put(&t, "only %s is wrong, of %lld elements", text, (long long)q->n);
     for (int d = 0; d < q->x->ndim && !column; d++)
         if (at[d]) gr__put(&t, "%sonly where index %d is %lld", t.at ? ", " : "", d, (long long)index_of(q->x, q->column, d));
-    if (!row || q->k->order == 2) return;
+    if (!row || q->k->order > 1) return;
     gr__put(&t, "%sonly the derivatives of y", t.at ? "; " : "");
     gr__check_index(&t, q->k->y_shape.n, q->k->y_shape.v, q->row);
     gr__put(&t, " are wrong");
@@ -201,7 +201,10 @@ void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const dou
     place(&q, where, sizeof where);
     if (q.x->name) snprintf(name, sizeof name, "\"%.40s\"", q.x->name);
     else snprintf(name, sizeof name, "%d", k->number[t]);
-    gr__check_say(k, GR_CHECK_FAIL, "%sthe gradient by input %s: %s%s%s%s", k->order == 1 ? "" : "the first derivatives agree, the second do not: ", name, what,
+    char order[96] = "";
+    if (k->order == 2) snprintf(order, sizeof order, "the first derivatives agree, the second do not: ");
+    if (k->order > 2) snprintf(order, sizeof order, "the derivatives up to order %d agree, those of order %d do not: ", k->order - 1, k->order);
+    gr__check_say(k, GR_CHECK_FAIL, "%sthe gradient by input %s: %s%s%s%s", order, name, what,
                   *what && *where ? "; " : "", where, *what || *where ? "" : "no single factor, sign or transpose explains it");
     if (k->order == 1 && !turn && k->full) gr__check_note(k, "vjp and jvp agree with each other: the formula is wrong, not the transpose");
 }

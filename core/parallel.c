@@ -208,7 +208,7 @@ static void await(gr_pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-static bool resting(const gr_pool *p) { return p->rest_until > 0 && now() < p->rest_until; }
+static bool resting(const gr_pool *p) { return p->rest_until > 0 && !p->eager && now() < p->rest_until; }
 
 /* Of a loop that took `total`, of which the caller worked `own` on `done` of its chunks: what if it had done them all? */
 static void judge(gr_pool *p, double own, int done, int chunks, double total)
@@ -217,7 +217,7 @@ static void judge(gr_pool *p, double own, int done, int chunks, double total)
     p->balance += gain < PATIENCE ? gain : PATIENCE;
     if (p->balance > PATIENCE) p->balance = PATIENCE, p->rest = 0;
     p->rest_until = 0;
-    if (p->balance > -PATIENCE || p->stubborn) return;
+    if (p->balance > -PATIENCE) return;
     p->balance = 0;
     p->rest = p->rest < LEAST_REST ? LEAST_REST : p->rest < MOST_REST ? p->rest * 2 : MOST_REST;
     p->rest_until = now() + p->rest;
@@ -248,10 +248,10 @@ bool gr__parallel_pays(gr_ctx *c, double ns)
 {
     gr_pool *p = &c->pool;
     if (p->threads == 1 || p->busy || resting(p)) return false;
-    return ns >= (p->started > atomic_load(&p->asleep) ? WORTH_SHARING : WORTH_WAKING);
+    return p->eager || ns >= (p->started > atomic_load(&p->asleep) ? WORTH_SHARING : WORTH_WAKING);
 }
 
-int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING ? c->pool.threads : 1; }
+int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING || c->pool.eager ? c->pool.threads : 1; }
 
 typedef struct ranges {
     int64_t n, parts;
@@ -272,7 +272,7 @@ void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void 
         if (n > 0) fn(user, 0, n, 0);
         return;
     }
-    ranges r = { n, (int64_t)(work / PART < most ? work / PART : most), fn, user };
+    ranges r = { n, (int64_t)(work / PART < most && !c->pool.eager ? work / PART : most), fn, user };
     if (r.parts > n) r.parts = n;
     gr__parallel(c, r.parts, range_task, &r);
 }

@@ -29,14 +29,24 @@ static double uniform(uint64_t w, bool f32) { return f32 ? (double)(w >> 40) * 0
 
 uint64_t gr__random_u64(gr_ctx *c) { return word(philox(c->seed, c->drawn++), 0); }
 
-void gr__random_fill(gr_ctx *c, gr_tensor *t, bool normal)
+typedef struct fill_job {
+    gr_tensor *t;
+    uint64_t seed, position;
+    bool normal;
+} fill_job;
+
+/* One position of the stream makes two numbers: elements 2 i and 2 i + 1. */
+static void fill_pairs(void *user, int64_t begin, int64_t end, int worker)
 {
     const double two_pi = 6.283185307179586;
-    bool f32 = t->dtype == GR_F32;
-    for (int64_t i = 0; i < t->numel; i += 2) { /* one position of the stream makes two numbers */
-        quad q = philox(c->seed, c->drawn + (uint64_t)i / 2);
+    const fill_job *j = user;
+    const gr_tensor *t = j->t;
+    const bool f32 = t->dtype == GR_F32;
+    (void)worker;
+    for (int64_t i = 2 * begin; i < 2 * end && i < t->numel; i += 2) {
+        quad q = philox(j->seed, j->position + (uint64_t)i / 2);
         double a = uniform(word(q, 0), f32), b = uniform(word(q, 1), f32);
-        if (normal) { /* Box-Muller; 1 - a is in (0, 1] */
+        if (j->normal) { /* Box-Muller; 1 - a is in (0, 1] */
             double r = sqrt(-2 * log(1 - uniform(word(q, 0), false))), angle = two_pi * uniform(word(q, 1), false);
             a = r * cos(angle);
             b = r * sin(angle);
@@ -46,5 +56,12 @@ void gr__random_fill(gr_ctx *c, gr_tensor *t, bool normal)
             else ((double *)(void *)t->data)[i + k] = k ? b : a;
         }
     }
-    c->drawn += (uint64_t)(t->numel + 1) / 2;
+}
+
+void gr__random_fill(gr_ctx *c, gr_tensor *t, bool normal)
+{
+    fill_job j = { t, c->seed, c->drawn, normal };
+    const int64_t pairs = (t->numel + 1) / 2;
+    gr__parallel_ranges(c, pairs, normal ? 60 : 18, fill_pairs, &j);
+    c->drawn += (uint64_t)pairs;
 }

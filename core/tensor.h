@@ -8,6 +8,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#if defined(__GNUC__)
+#define GR_COLD __attribute__((cold, noinline)) /* what only a call that fails runs: its frame is not everybody's */
+#else
+#define GR_COLD
+#endif
+
 /* Reference-counted memory for the elements of one tensor and its views. The data follow this header. */
 typedef struct gr_block gr_block;
 struct gr_block {
@@ -130,7 +136,7 @@ struct gr_pool {
     int threads;                /* at most, the caller's included */
     _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
     bool busy, stop;
-    bool stubborn;              /* never rests: for tests */
+    bool eager;                 /* shares out whatever it can, and never rests: for tests */
     long pid;                   /* of the process whose threads they are */
     double balance, rest, rest_until; /* ns that loops took less than alone, lately; until then they are not shared out */
     pthread_mutex_t lock;       /* of sleeping and waking alone */
@@ -174,6 +180,13 @@ struct gr_ctx {
 
     gr_pool pool;
 };
+
+/* gr_wants(y, i) for a recorded y and one of its inputs */
+static inline bool gr__wants(const gr_tensor *y, int i)
+{
+    const gr_tensor *x = y->in[i];
+    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->needed || x->ctx->needed[x->order]);
+}
 
 /* memory.c */
 void *gr__raw_alloc(gr_ctx *c, size_t bytes); /* 64-byte aligned; on failure the error is set */

@@ -14,6 +14,7 @@
  * Knows no tensor; the type is T of the body, included once for f32 and f64.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
+#include "kernels/lanes.h"
 
 #include <string.h>
 
@@ -132,7 +133,8 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
     size_t forward = p.image_bytes + p.wide_bytes, input = p.gradient_bytes + p.full_bytes;
     size_t weight = p.offset_bytes + p.within_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
     size_t larger = forward > input ? forward : input;
-    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger > weight ? larger : weight) / 64 * 64 + 128 };
+    larger = larger > weight ? larger : weight;
+    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger + 127) / 64 * 64 };
 }
 
 /* MULADDV: c + x a in the lanes of m, a mask as INSIDE holds it; in the others c, or c + 0 a */
@@ -166,7 +168,6 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 #define T float
 #define S f32
 #define I int32_t
-#include "kernels/lanes.h"
 #include "kernels/conv_body.h"
 #undef T
 #undef S
@@ -174,7 +175,6 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 #define T double
 #define S f64
 #define I int64_t
-#include "kernels/lanes.h"
 #include "kernels/conv_body.h"
 #undef T
 #undef S

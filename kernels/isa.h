@@ -24,6 +24,7 @@
 
 /* What each source gives to the table of this instruction set. */
 void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t);
+void FOR_ISA(gr__fill_functions)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_reduce)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_rows)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_attention)(gr_kernel_table *t);

@@ -1,9 +1,8 @@
-/* Vectors of one element type, T of suffix S and its integer of the same size I: as wide as the instruction set has them, whole or in part. PANEL of them are LANES
- * elements, 256 bytes on every instruction set: what is summed in lanes is summed in one order. No include guard: it is included
- * once for each type, and leaves S_vec, S_W, S_LANES and the functions S_... below.
+/* Vectors of floats: f32_vec and f64_vec are as wide as the instruction set has them, f32_load_first and the like take a part. PANEL
+ * of them are f32_LANES elements, 256 bytes on every instruction set: what is summed in lanes is summed in one order.
  * SPDX-License-Identifier: MIT */
-#ifndef GR_LANES_ONCE
-#define GR_LANES_ONCE
+#ifndef GRADUS_KERNELS_LANES_H
+#define GRADUS_KERNELS_LANES_H
 #include "kernels/isa.h"
 
 #define N2(a, b) a##_##b
@@ -37,60 +36,20 @@ static const int32_t first_mask_[16] = { -1, -1, -1, -1, -1, -1, -1, -1 }; /* n 
 #define SMALLER_f32(a, b) ((f32_vec)_mm256_min_ps((__m256)(a), (__m256)(b)))
 #define SMALLER_f64(a, b) ((f64_vec)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
 #endif
-#endif
 
-#define vec N(S, vec)
-#define mask N(S, mask)
-#define W N(S, W)
-#define LANES N(S, LANES)
-typedef T vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
-typedef I mask __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias)); /* all bits of a lane, or none */
-enum { W = VECTOR_BYTES / (int)sizeof(T), LANES = PANEL * W };
+#define T float
+#define S f32
+#define I int32_t
+#include "kernels/lanes_body.h"
+#undef T
+#undef S
+#undef I
+#define T double
+#define S f64
+#define I int64_t
+#include "kernels/lanes_body.h"
+#undef T
+#undef S
+#undef I
 
-INLINE vec N(S, all)(T x) { return x - (vec){ 0 }; }
-INLINE vec N(S, load)(const T *p) { return *(const vec *)p; }
-INLINE void N(S, store)(T *p, vec v) { *(vec *)p = v; }
-/* where m is set a, elsewhere b */
-INLINE vec N(S, choose)(mask m, vec a, vec b) { return (vec)((m & (mask)a) | (~m & (mask)b)); }
-
-/* The first n < W lanes, the others as in rest; memory beyond n is not touched. */
-INLINE vec N(S, load_first)(const T *p, int64_t n, vec rest)
-{
-#ifdef __AVX2__
-    return N(LOAD_FIRST, S)(p, n, rest);
-#else
-    for (int64_t k = 0; k < n; k++) rest[k] = p[k];
-    return rest;
 #endif
-}
-INLINE void N(S, store_first)(T *p, int64_t n, vec v)
-{
-#ifdef __AVX2__
-    N(STORE_FIRST, S)(p, n, v);
-#else
-    for (int64_t k = 0; k < n; k++) p[k] = v[k];
-#endif
-}
-
-/* a > b ? a : b and a < b ? a : b: b where one is a NaN */
-INLINE vec N(S, larger_of)(vec a, vec b)
-{
-#ifdef __AVX2__
-    return N(LARGER, S)(a, b);
-#else
-    return N(S, choose)(a > b, a, b);
-#endif
-}
-INLINE vec N(S, smaller_of)(vec a, vec b)
-{
-#ifdef __AVX2__
-    return N(SMALLER, S)(a, b);
-#else
-    return N(S, choose)(a < b, a, b);
-#endif
-}
-
-#undef vec
-#undef mask
-#undef W
-#undef LANES

@@ -3,13 +3,13 @@
  * Knows no tensor. A NaN is larger than all; of equals the first gets the gradient.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
+#include "kernels/lanes.h"
 
 #include <string.h>
 
 #define T float
 #define S f32
 #define I int32_t
-#include "kernels/lanes.h"
 #include "kernels/max_tiles_body.h"
 #undef T
 #undef S
@@ -17,7 +17,6 @@
 #define T double
 #define S f64
 #define I int64_t
-#include "kernels/lanes.h"
 #include "kernels/max_tiles_body.h"
 #undef T
 #undef S

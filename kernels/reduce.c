@@ -9,6 +9,7 @@
  * Knows no tensor.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
+#include "kernels/lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,20 +21,14 @@ enum { BLOCK = 64, /* addends of a lane */
 
 #define T float
 #define S f32
-#define I int32_t
-#include "kernels/lanes.h"
 #include "kernels/reduce_body.h"
 #undef T
 #undef S
-#undef I
 #define T double
 #define S f64
-#define I int64_t
-#include "kernels/lanes.h"
 #include "kernels/reduce_body.h"
 #undef T
 #undef S
-#undef I
 
 /* Integers: exact in any order. Overflow wraps. */
 #define REDUCE_I64(name, combine)                                                                                    \

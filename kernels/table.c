@@ -7,6 +7,7 @@ const gr_kernel_table *FOR_ISA(gr__table)(void)
     static gr_kernel_table table;
     if (table.isa) return &table;
     FOR_ISA(gr__fill_elementwise)(&table);
+    FOR_ISA(gr__fill_functions)(&table);
     FOR_ISA(gr__fill_reduce)(&table);
     FOR_ISA(gr__fill_rows)(&table);
     FOR_ISA(gr__fill_attention)(&table);

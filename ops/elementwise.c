@@ -35,7 +35,7 @@ static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     const row *r = y->op->data;
     for (int i = 0; i < y->nin; i++) {
-        if (!gr_wants(y, i) || r->d[i] == NOTHING) continue;
+        if (!gr__wants(y, i) || r->d[i] == NOTHING) continue;
         dx[i] = r->d[i] == ALIAS ? dy : gr__node(dy->ctx, gr__scope_now(dy->ctx), (gr_type)dy->dtype, dy->ndim, dy->dims, 0, 0);
         if (!dx[i]) return false;
         if (dx[i] == dy) continue;
@@ -69,7 +69,7 @@ static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
         bool plain = a->dtype == b->dtype && gr__same_shape(a, b);
         if (!plain && !gr__match(op, &a, &b)) return NULL;
         int kernel = ((const row *)op->data)->value;
-        if (!gr__kernels()->ew[kernel][gr__kt(a)]) a = gr__promote(a, kernel), b = gr__promote(b, kernel);
+        if (a->dtype < GR_F32 && !gr__kernels()->ew[kernel][gr__kt(a)]) a = gr__promote(a, kernel), b = gr__promote(b, kernel);
     }
     return gr_apply(op, (gr_tensor *[]){ a, b }, 2, NULL);
 }

@@ -213,6 +213,8 @@ TEST(check_compares_with_differences)
 {
     says("check|tanh(w*x+b)|w=2|x=0.1|b=-0.3", (const char *const[]){ "gradcheck PASS  tanh  (12 derivatives, 12 PASS;", NULL });
     fails("check|w*|w=1", 1, "w*\n  ^ expected a value here\n");
+    fails("check|tanh(w)", 1, "tanh(w)\n     ^ w has no value: add w=2\n");
+    fails("check|tanh(2)", 1, "the expression has no values to move: name one, as in \"x^2\" x=3\n");
     result r = command("check|heaviside(w) + w^2|w=0");
     CHECK(r.code == 1 && strstr(r.out, "INCONCLUSIVE  d y / d w at w = 0: analytic 0") != NULL);
     CHECK(strstr(r.out, "note: at w = 0 heaviside (operation 1) decides otherwise: -1 below, 1 above") != NULL);

@@ -390,12 +390,15 @@ TEST(a_function_that_fails_is_an_error_that_stands)
     gr_ctx_free(c);
 }
 
+static gr_tensor *bend(gr_tensor **x, void *user) { return (void)user, gr_mul(gr_abs(x[0]), x[1]); }
 static void check_all_ways(gr_ctx *c)
 {
     gr_tensor *x = gr_requires_grad(gr_full(c, GR_SHAPE(2), 0.5, .dtype = GR_F64));
+    gr_tensor *two[] = { gr_requires_grad(gr_zeros(c, GR_SHAPE(1))), gr_requires_grad(gr_ones(c, GR_SHAPE(1))) };
     gr_op op = { .name = "cube", .arity = 1, .forward = cube_forward, .vjp = element_0_sign };
-    gr_gradcheck(apply, &op, &x, 1, NULL);
+    gr_gradcheck(apply, &op, &x, 1, NULL, .explain = true);
     gr_gradcheck(apply, &op, &x, 1, NULL, .fast = true);
-    gr_gradcheck(first_of_two, NULL, &x, 1, NULL);
+    gr_gradcheck(first_of_two, NULL, &x, 1, NULL, .order = 3);
+    if (!gr_failed(c)) gr_gradcheck(bend, NULL, two, 2, NULL); /* f32, a kink, two inputs */
 }
 TEST(every_allocation_of_the_check_may_fail) { CHECK(test_every_allocation(check_all_ways) > 4); }

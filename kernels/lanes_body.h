@@ -1,0 +1,67 @@
+/* The vectors of lanes.h for one type: T, its suffix S, its integer of the same size I. No include guard: it is included once for
+ * each type.
+ * SPDX-License-Identifier: MIT */
+#define vec N(S, vec)
+#define mask N(S, mask)
+#define W N(S, W)
+#define LANES N(S, LANES)
+typedef T vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+typedef I mask __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias)); /* all bits of a lane, or none */
+enum { W = VECTOR_BYTES / (int)sizeof(T), LANES = PANEL * W };
+
+INLINE vec N(S, all)(T x) { return x - (vec){ 0 }; }
+INLINE vec N(S, load)(const T *p) { return *(const vec *)p; }
+INLINE void N(S, store)(T *p, vec v) { *(vec *)p = v; }
+/* where m is set a, elsewhere b */
+INLINE vec N(S, choose)(mask m, vec a, vec b) { return (vec)((m & (mask)a) | (~m & (mask)b)); }
+
+/* The first n < W lanes, the others as in rest; memory beyond n is not touched. */
+INLINE vec N(S, load_first)(const T *p, int64_t n, vec rest)
+{
+#ifdef __AVX2__
+    return N(LOAD_FIRST, S)(p, n, rest);
+#else
+    for (int64_t k = 0; k < n; k++) rest[k] = p[k];
+    return rest;
+#endif
+}
+INLINE void N(S, store_first)(T *p, int64_t n, vec v)
+{
+#ifdef __AVX2__
+    N(STORE_FIRST, S)(p, n, v);
+#else
+    for (int64_t k = 0; k < n; k++) p[k] = v[k];
+#endif
+}
+
+static APART __attribute__((unused)) void N(S, gather)(int64_t n, const T *x, int64_t stride, T *y)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
+}
+static APART __attribute__((unused)) void N(S, scatter)(int64_t n, T *x, int64_t stride, const T *y)
+{
+    for (int64_t i = 0; i < n; i++) x[i * stride] = y[i];
+}
+
+/* a > b ? a : b and a < b ? a : b: b where one is a NaN */
+INLINE vec N(S, larger_of)(vec a, vec b)
+{
+#ifdef __AVX2__
+    return N(LARGER, S)(a, b);
+#else
+    return N(S, choose)(a > b, a, b);
+#endif
+}
+INLINE vec N(S, smaller_of)(vec a, vec b)
+{
+#ifdef __AVX2__
+    return N(SMALLER, S)(a, b);
+#else
+    return N(S, choose)(a < b, a, b);
+#endif
+}
+
+#undef vec
+#undef mask
+#undef W
+#undef LANES

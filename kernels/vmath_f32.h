@@ -1,0 +1,164 @@
+/* The f32 functions of vmath.h on one form of F, a number or a vector. No include guard: it is included once for each form.
+ * SPDX-License-Identifier: MIT */
+
+/* k = round(x / ln 2), r = x - k ln 2, and 2^k by the low bits of t, which are bias + k. ln 2 = hi + lo, hi of 14 bits: k hi is exact */
+INLINE F NAME(reduce)(F x, F *t, F *k, float bias)
+{
+    *t = FMA(x, ALL(0x1.715476p0f), ALL(0x1.8p23f + bias));
+    *k = *t - (0x1.8p23f + bias);
+    return FMA(*k, ALL(-0x1.7f7d1cp-20f), FMA(*k, ALL(-0x1.62e4p-1f), x));
+}
+/* (e^r - 1 - r) / r^2 */
+INLINE F NAME(poly)(F r)
+{
+    F p = FMA(ALL(0x1.6caf06p-10f), r, ALL(0x1.120c3cp-7f));
+    p = FMA(p, r, ALL(0x1.555568p-5f));
+    p = FMA(p, r, ALL(0x1.5554dcp-3f));
+    return FMA(p, r, ALL(0.5f));
+}
+/* p 2^k, in two factors of which neither overflows: a denormal is rounded once */
+INLINE F NAME(scale)(F p, F t, F k)
+{
+#ifdef SCALE
+    (void)t;
+    return SCALE(p, k);
+#else
+    (void)k;
+    const B n = BITS(t), half = n >> 1;
+    return p * OF_BITS(half << 23) * OF_BITS((n - half) << 23);
+#endif
+}
+/* between low and high; a NaN stays */
+INLINE F NAME(clip)(F x, float low, float high) { return SMALLER(ALL(high), LARGER(ALL(low), x)); }
+INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffu); }
+INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000000u)); }
+
+/* 0.96 ulp */
+INLINE F NAME(exp)(F x)
+{
+    F t, k, r;
+    x = NAME(clip)(x, -105, 89);
+    r = NAME(reduce)(x, &t, &k, 254);
+#ifdef __FMA__
+    F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
+#else
+    F lost = FMA(k, ALL(-0x1.7f7d1cp-20f), FMA(k, ALL(-0x1.62e4p-1f), x) - r); /* by rounding r */
+    F p = 1 + (r + FMA(NAME(poly)(r) * r, r, lost));
+#endif
+    return NAME(scale)(p, t, k);
+}
+/* 2^n e^r - 1 for n <= 24; beyond that the 1 is lost in rounding anyway */
+INLINE F NAME(expm1)(F x)
+{
+    F t, k, r = NAME(reduce)(NAME(clip)(x, -18, 89), &t, &k, 254), p = FMA(NAME(poly)(r) * r, r, r);
+    F s = NAME(scale)(ALL(1), t, k), near = FMA(s, p, s - 1);
+    near = PICK(k, GT, ALL(24), NAME(scale)(1 + p, t, k), near);
+    return PICK(x, EQ, ALL(0), x, near);
+}
+INLINE F NAME(tanh)(F x)
+{
+    F t, k, r = NAME(reduce)(2 * SMALLER(ALL(10), NAME(absolute)(x)), &t, &k, 127), p = FMA(NAME(poly)(r) * r, r, r);
+    F s = OF_BITS(BITS(t) << 23), m = FMA(s, p, s - 1);
+    return NAME(with_sign)(m / (m + 2), x);
+}
+INLINE F NAME(logistic)(F x)
+{
+    F e = NAME(exp)(-NAME(absolute)(x)), q = RECIPROCAL(1 + e);
+    return PICK(x, GT, ALL(0), q, e * q);
+}
+/* log x + k ln 2, x in (0, inf), not denormal */
+INLINE F NAME(log_core)(F x, F k)
+{
+    const B i = BITS(x) - 0x3f3504f3u + 0x40000000u; /* sqrt(1/2) as bits: the mantissa goes to [sqrt 1/2, sqrt 2) */
+    F f = OF_BITS((i & 0x007fffff) + 0x3f3504f3) - 1;
+    k += OF_BITS((i >> 23) | 0x4b000000) - (0x1p23f + 128);
+    F p = FMA(ALL(-0x1.45712ap-4f), f, ALL(0x1.02dfb2p-3f));
+    p = FMA(p, f, ALL(-0x1.0a18e8p-3f));
+    p = FMA(p, f, ALL(0x1.231242p-3f));
+    p = FMA(p, f, ALL(-0x1.54d13ap-3f));
+    p = FMA(p, f, ALL(0x1.999f46p-3f));
+    p = FMA(p, f, ALL(-0x1.0000ccp-2f));
+    p = FMA(p, f, ALL(0x1.555554p-2f));
+    F tail = FMA(k, ALL(0x1.7f7d1cp-20f), p * f * f * f);
+    tail = FMA(-0.5f * f, f, tail) + f;
+    return FMA(k, ALL(0x1.62e4p-1f), tail);
+}
+INLINE F NAME(log)(F x)
+{
+    F y = NAME(log_core)(PICK(x, LT, ALL(0x1p-126f), x * 0x1p24f, x), PICK(x, LT, ALL(0x1p-126f), ALL(-24), ALL(0)));
+    y = PICK(x, GT, ALL(0x1.fffffep127f), x, y);
+    y = PICK(x, EQ, ALL(0), ALL(-INFINITY), y);
+    return PICK(x, GE, ALL(0), y, ALL(NAN));
+}
+INLINE F NAME(log1p)(F x)
+{
+    F u = 1 + x, lost = x - (u - 1), y = NAME(log_core)(u, ALL(0)) + lost / u;
+    y = PICK(x, GT, ALL(0x1.fffffep127f), x, y);
+    y = PICK(x, EQ, ALL(-1), ALL(-INFINITY), y);
+    y = PICK(x, EQ, ALL(0), x, y);
+    return PICK(x, GE, ALL(-1), y, ALL(NAN));
+}
+
+/* t^2 - square, what rounding the square lost */
+INLINE F NAME(square_lost)(F t, F square)
+{
+#ifdef __FMA__
+    return FMA(t, t, -square);
+#else
+    F high = OF_BITS(BITS(t) & 0xfffff000u), low = t - high; /* Dekker 1971: halves whose products are exact */
+    return ((high * high - square) + 2 * high * low) + low * low;
+#endif
+}
+/* Phi(-t) e^(t^2 / 2) for t >= 0 */
+INLINE F NAME(mills)(F t)
+{
+    F r = RECIPROCAL(t + 3.5f), z = FMA(r, ALL(-7), ALL(1));
+    F p = FMA(ALL(0x1.aca70ap-14f), z, ALL(0x1.ab8022p-12f));
+    p = FMA(p, z, ALL(-0x1.02267ep-11f));
+    p = FMA(p, z, ALL(-0x1.9e8d7p-9f));
+    p = FMA(p, z, ALL(0x1.a99e22p-8f));
+    p = FMA(p, z, ALL(0x1.1d1f74p-6f));
+    p = FMA(p, z, ALL(-0x1.db5af2p-4f));
+    p = FMA(p, z, ALL(0x1.42fee8p-2f));
+    p = FMA(p, z, ALL(-0x1.21914ep-1f));
+    p = FMA(p, z, ALL(0x1.7d241ap-1f));
+    return p * r;
+}
+INLINE F NAME(erf)(F x)
+{
+    F a = SMALLER(ALL(40), NAME(absolute)(x)), square = a * a, tail = NAME(exp)(-square) * NAME(mills)(a * 0x1.6a09e6p0f);
+    F p = FMA(ALL(0x1.4c5cb4p-14f), square, ALL(-0x1.a5197ap-11f));
+    p = FMA(p, square, ALL(0x1.542fecp-8f));
+    p = FMA(p, square, ALL(-0x1.b7fec4p-6f));
+    p = FMA(p, square, ALL(0x1.ce2d52p-4f));
+    p = FMA(p, square, ALL(-0x1.81274p-2f));
+    p = FMA(p, square, ALL(0x1.06eba8p-3f));
+    return PICK(a, LT, ALL(1), FMA(x, p, x), NAME(with_sign)(1 - 2 * tail, x));
+}
+/* The normal distribution: *density e^(-x^2 / 2), and the result times it Phi(-|x|), with a small relative error for all x. */
+INLINE F NAME(tail)(F x, F *density)
+{
+    F t = SMALLER(ALL(40), NAME(absolute)(x)), square = t * t;
+    *density = NAME(exp)(-0.5f * square);
+    return NAME(mills)(t) * (1 - 0.5f * NAME(square_lost)(t, square));
+}
+/* x Phi(x), the small factor last: a denormal is rounded once; -inf would meet Phi = 0 */
+INLINE F NAME(gelu)(F x)
+{
+    F density, tail = NAME(tail)(x, &density), below = NAME(clip)(x, -40, 0) * tail * density;
+    return PICK(x, LT, ALL(0), below, x * (1 - tail * density));
+}
+/* Phi(x) + x e^(-x^2 / 2) / sqrt(2 pi) */
+INLINE F NAME(gelu_d)(F x)
+{
+    F density, tail = NAME(tail)(x, &density), below = tail * density, p = PICK(x, LT, ALL(0), below, 1 - below);
+    return FMA(NAME(clip)(x, -40, 40) * density, ALL(0x1.988454p-2f), p);
+}
+INLINE F NAME(silu)(F x) { return LARGER(ALL(-800), x) * NAME(logistic)(x); }
+INLINE F NAME(silu_d)(F x)
+{
+    F s = NAME(logistic)(x);
+    return s * (1 + NAME(clip)(x, -800, 800) * (1 - s));
+}
+/* log(1 + e^x) */
+INLINE F NAME(softplus)(F x) { return LARGER(ALL(0), x) + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }

@@ -1,0 +1,186 @@
+/* The f64 functions of vmath.h on one form of F, a number or a vector. No include guard: it is included once for each form.
+ * SPDX-License-Identifier: MIT */
+
+/* k = round(x / ln 2), r = x - k ln 2, and 2^k by the low bits of t, which are bias + k. ln 2 = hi + lo, hi of 32 bits: k hi is exact */
+INLINE F NAME(reduce)(F x, F *t, F *k, double bias)
+{
+    *t = FMA(x, ALL(0x1.71547652b82fep0), ALL(0x1.8p52 + bias));
+    *k = *t - (0x1.8p52 + bias);
+    return FMA(*k, ALL(-0x1.a39ef35793c76p-33), FMA(*k, ALL(-0x1.62e42feep-1), x));
+}
+/* (e^r - 1 - r) / r^2 */
+INLINE F NAME(poly)(F r)
+{
+    F p = FMA(ALL(0x1.1f332fa123d57p-29), r, ALL(0x1.af4f1b79bf904p-26));
+    p = FMA(p, r, ALL(0x1.27e500ced41edp-22));
+    p = FMA(p, r, ALL(0x1.71de018a576bap-19));
+    p = FMA(p, r, ALL(0x1.a01a0197bce78p-16));
+    p = FMA(p, r, ALL(0x1.a01a01ac26ef3p-13));
+    p = FMA(p, r, ALL(0x1.6c16c16c1893bp-10));
+    p = FMA(p, r, ALL(0x1.1111111110046p-7));
+    p = FMA(p, r, ALL(0x1.5555555555552p-5));
+    p = FMA(p, r, ALL(0x1.5555555555557p-3));
+    return FMA(p, r, ALL(0.5));
+}
+/* p 2^k, in two factors of which neither overflows: a denormal is rounded once */
+INLINE F NAME(scale)(F p, F t, F k)
+{
+#ifdef SCALE
+    (void)t;
+    return SCALE(p, k);
+#else
+    (void)k;
+    const B n = BITS(t), half = n >> 1;
+    return p * OF_BITS(half << 52) * OF_BITS((n - half) << 52);
+#endif
+}
+/* between low and high; a NaN stays */
+INLINE F NAME(clip)(F x, double low, double high) { return SMALLER(ALL(high), LARGER(ALL(low), x)); }
+INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffffffffffu); }
+INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x8000000000000000u)); }
+
+/* 0.98 ulp */
+INLINE F NAME(exp)(F x)
+{
+    F t, k, r;
+    x = NAME(clip)(x, -746, 710);
+    r = NAME(reduce)(x, &t, &k, 2046);
+#ifdef __FMA__
+    F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
+#else
+    F p = 1 + FMA(NAME(poly)(r) * r, r, r);
+#endif
+    return NAME(scale)(p, t, k);
+}
+/* 2^n e^r - 1 for n <= 53; beyond that the 1 is lost in rounding anyway */
+INLINE F NAME(expm1)(F x)
+{
+    F t, k, r = NAME(reduce)(NAME(clip)(x, -38, 710), &t, &k, 2046), p = FMA(NAME(poly)(r) * r, r, r);
+    F s = NAME(scale)(ALL(1), t, k), near = FMA(s, p, s - 1);
+    near = PICK(k, GT, ALL(53), NAME(scale)(1 + p, t, k), near);
+    return PICK(x, EQ, ALL(0), x, near);
+}
+INLINE F NAME(tanh)(F x)
+{
+    F t, k, r = NAME(reduce)(2 * SMALLER(ALL(20), NAME(absolute)(x)), &t, &k, 1023), p = FMA(NAME(poly)(r) * r, r, r);
+    F s = OF_BITS(BITS(t) << 52), m = FMA(s, p, s - 1);
+    return NAME(with_sign)(m / (m + 2), x);
+}
+INLINE F NAME(logistic)(F x)
+{
+    F e = NAME(exp)(-NAME(absolute)(x)), q = RECIPROCAL(1 + e);
+    return PICK(x, GT, ALL(0), q, e * q);
+}
+/* log x + k ln 2, x in (0, inf), not denormal.
+ * log(1 + f) = f - f^2/2 + s (f^2/2 + R), s = f / (2 + f): the part that is rounded last is the largest */
+INLINE F NAME(log_core)(F x, F k)
+{
+    const B i = BITS(x) - 0x3fe6a09e667f3bcdu + 0x4000000000000000u; /* sqrt(1/2) as bits: the mantissa goes to [sqrt 1/2, sqrt 2) */
+    F f = OF_BITS((i & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu) - 1;
+    k += OF_BITS((i >> 52) | 0x4330000000000000u) - (0x1p52 + 1024);
+    F s = f / (2 + f), z = s * s, h = 0.5 * f * f;
+    F r = FMA(ALL(0x1.2b5949addbbbap-3), z, ALL(0x1.39fe4eb8703c5p-3));
+    r = FMA(r, z, ALL(0x1.7462b50a83d68p-3));
+    r = FMA(r, z, ALL(0x1.c71c62e54201cp-3));
+    r = FMA(r, z, ALL(0x1.2492492defb05p-2));
+    r = FMA(r, z, ALL(0x1.999999999531cp-2));
+    r = FMA(r, z, ALL(0x1.5555555555558p-1)) * z;
+    return FMA(k, ALL(0x1.62e42feep-1), f - (h - FMA(s, h + r, k * 0x1.a39ef35793c76p-33)));
+}
+INLINE F NAME(log)(F x)
+{
+    F y = NAME(log_core)(PICK(x, LT, ALL(0x1p-1022), x * 0x1p54, x), PICK(x, LT, ALL(0x1p-1022), ALL(-54), ALL(0)));
+    y = PICK(x, GT, ALL(0x1.fffffffffffffp1023), x, y);
+    y = PICK(x, EQ, ALL(0), ALL(-INFINITY), y);
+    return PICK(x, GE, ALL(0), y, ALL(NAN));
+}
+INLINE F NAME(log1p)(F x)
+{
+    F u = 1 + x, lost = x - (u - 1), y = NAME(log_core)(u, ALL(0)) + lost / u;
+    y = PICK(x, GT, ALL(0x1.fffffffffffffp1023), x, y);
+    y = PICK(x, EQ, ALL(-1), ALL(-INFINITY), y);
+    y = PICK(x, EQ, ALL(0), x, y);
+    return PICK(x, GE, ALL(-1), y, ALL(NAN));
+}
+
+/* t^2 - square, what rounding the square lost */
+INLINE F NAME(square_lost)(F t, F square)
+{
+#ifdef __FMA__
+    return FMA(t, t, -square);
+#else
+    F high = OF_BITS(BITS(t) & 0xfffffffff8000000u), low = t - high; /* Dekker 1971: halves whose products are exact */
+    return ((high * high - square) + 2 * high * low) + low * low;
+#endif
+}
+/* Phi(-t) e^(t^2 / 2) for t >= 0 */
+INLINE F NAME(mills)(F t)
+{
+    F r = RECIPROCAL(t + 4.5), z = FMA(r, ALL(-9), ALL(1));
+    F p = FMA(ALL(0x1.67e1cdb68ed6cp-31), z, ALL(-0x1.fbc1b5a4d086ap-32));
+    p = FMA(p, z, ALL(-0x1.5b66bfc673d8dp-27));
+    p = FMA(p, z, ALL(-0x1.e324a8afaf56p-29));
+    p = FMA(p, z, ALL(0x1.29b25968e5f2dp-24));
+    p = FMA(p, z, ALL(0x1.09a39038c3eabp-24));
+    p = FMA(p, z, ALL(-0x1.9690aa56e9ebp-22));
+    p = FMA(p, z, ALL(-0x1.0c6b8da18dba4p-21));
+    p = FMA(p, z, ALL(0x1.1f960f23a18a8p-19));
+    p = FMA(p, z, ALL(0x1.ac2615779727ap-19));
+    p = FMA(p, z, ALL(-0x1.ddad24c3753dfp-17));
+    p = FMA(p, z, ALL(-0x1.0b4f9c9c54727p-16));
+    p = FMA(p, z, ALL(0x1.d5f0ea204faf9p-14));
+    p = FMA(p, z, ALL(0x1.ac3ae201835b6p-18));
+    p = FMA(p, z, ALL(-0x1.e129d97487968p-11));
+    p = FMA(p, z, ALL(0x1.ca72087233c9bp-10));
+    p = FMA(p, z, ALL(0x1.14cc7955550f7p-8));
+    p = FMA(p, z, ALL(-0x1.157951c689061p-5));
+    p = FMA(p, z, ALL(0x1.c8391e19cf297p-4));
+    p = FMA(p, z, ALL(-0x1.03379aa028e7ap-2));
+    p = FMA(p, z, ALL(0x1.c92ad93fe24fap-2));
+    p = FMA(p, z, ALL(-0x1.47cfdd7a97246p-1));
+    p = FMA(p, z, ALL(0x1.86c626e278bb3p-1));
+    return p * r;
+}
+INLINE F NAME(erf)(F x)
+{
+    F a = SMALLER(ALL(40), NAME(absolute)(x)), square = a * a, tail = NAME(exp)(-square) * NAME(mills)(a * 0x1.6a09e667f3bcdp0);
+    F p = FMA(ALL(-0x1.ac1a4196e3b8fp-31), square, ALL(0x1.d73d744d56d18p-27));
+    p = FMA(p, square, ALL(-0x1.5c0bc3130e26fp-23));
+    p = FMA(p, square, ALL(0x1.b9807f233887fp-20));
+    p = FMA(p, square, ALL(-0x1.f4ca5bb2856d7p-17));
+    p = FMA(p, square, ALL(0x1.f9a2bb4bba0e4p-14));
+    p = FMA(p, square, ALL(-0x1.c02db03ff6859p-11));
+    p = FMA(p, square, ALL(0x1.565bccf908894p-8));
+    p = FMA(p, square, ALL(-0x1.b82ce311f7069p-6));
+    p = FMA(p, square, ALL(0x1.ce2f21a040b02p-4));
+    p = FMA(p, square, ALL(-0x1.812746b0379b5p-2));
+    p = FMA(p, square, ALL(0x1.06eba8214db68p-3));
+    return PICK(a, LT, ALL(1), FMA(x, p, x), NAME(with_sign)(1 - 2 * tail, x));
+}
+/* The normal distribution: *density e^(-x^2 / 2), and the result times it Phi(-|x|), with a small relative error for all x. */
+INLINE F NAME(tail)(F x, F *density)
+{
+    F t = SMALLER(ALL(40), NAME(absolute)(x)), square = t * t;
+    *density = NAME(exp)(-0.5 * square);
+    return NAME(mills)(t) * (1 - 0.5 * NAME(square_lost)(t, square));
+}
+/* x Phi(x), the small factor last: a denormal is rounded once; -inf would meet Phi = 0 */
+INLINE F NAME(gelu)(F x)
+{
+    F density, tail = NAME(tail)(x, &density), below = NAME(clip)(x, -40, 0) * tail * density;
+    return PICK(x, LT, ALL(0), below, x * (1 - tail * density));
+}
+/* Phi(x) + x e^(-x^2 / 2) / sqrt(2 pi) */
+INLINE F NAME(gelu_d)(F x)
+{
+    F density, tail = NAME(tail)(x, &density), below = tail * density, p = PICK(x, LT, ALL(0), below, 1 - below);
+    return FMA(NAME(clip)(x, -40, 40) * density, ALL(0x1.9884533d43651p-2), p);
+}
+INLINE F NAME(silu)(F x) { return LARGER(ALL(-800), x) * NAME(logistic)(x); }
+INLINE F NAME(silu_d)(F x)
+{
+    F s = NAME(logistic)(x);
+    return s * (1 + NAME(clip)(x, -800, 800) * (1 - s));
+}
+/* log(1 + e^x) */
+INLINE F NAME(softplus)(F x) { return LARGER(ALL(0), x) + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }
