@@ -45,13 +45,8 @@ static void N(S, unite)(int64_t n, int64_t kw, const T *restrict part, T *restri
             for (int64_t q = 0; q < n; q++) x[q * kw + b] = part[b * n + q];
 }
 
-/* The first n <= W elements at p; those beyond are not touched. */
-INLINE vec N(S, some)(const T *p, int64_t n) { return n < W ? N(S, load_first)(p, n, (vec){ 0 }) : N(S, load)(p); }
-INLINE void N(S, put)(T *p, int64_t n, vec v)
-{
-    if (n < W) N(S, store_first)(p, n, v);
-    else N(S, store)(p, v);
-}
+/* The first n elements at p; those beyond are not touched. */
+INLINE vec N(S, some)(const T *p, int64_t n) { return N(S, take)(p, n, (vec){ 0 }); }
 
 /* Rows of windows at a time, of images whose rows take `row` elements each. */
 static int64_t N(S, block)(int64_t row, int64_t rows, int64_t left)
