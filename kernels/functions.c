@@ -10,16 +10,12 @@
     {                                                                                                                \
         T *to = (T *)(void *)p[0];                                                                                   \
         const T *from = (const T *)(const void *)p[1];                                                               \
-        for (; n >= 2 * W; n -= 2 * W, from += 2 * W, to += 2 * W) {                                                 \
-            vec x = N(S, load)(from), y = value;                                                                     \
-            x = N(S, load)(from + W);                                                                                \
-            N(S, store)(to, y);                                                                                      \
+        for (; n > 0; n -= 2 * W, from += 2 * W, to += 2 * W) {                                                      \
+            vec x = N(S, take)(from, n, N(S, all)(1)), y = value;                                                    \
+            if (n > W) x = N(S, take)(from + W, n - W, N(S, all)(1));                                                \
+            N(S, put)(to, n, y);                                                                                     \
             y = value;                                                                                               \
-            N(S, store)(to + W, y);                                                                                  \
-        }                                                                                                            \
-        for (; n > 0; n -= W, from += W, to += W) {                                                                  \
-            const vec x = N(S, take)(from, n, N(S, all)(1));                                                         \
-            N(S, put)(to, n, value);                                                                                 \
+            if (n > W) N(S, put)(to + W, n - W, y);                                                                  \
         }                                                                                                            \
     }                                                                                                                \
     static void N(S, name##_dx)(int64_t n, char *const *p)                                                           \

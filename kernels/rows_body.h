@@ -41,7 +41,7 @@ SUM(product_sum, PRODUCT, all(0), all(0))
 
 /* ---- softmax --------------------------------------------------------------------------------------------------------*/
 /* max x; a NaN may be passed over: the sum of exponentials heeds it */
-INLINE T N(S, row_max)(int64_t n, const T *x)
+static APART T N(S, row_max)(int64_t n, const T *x)
 {
     vec part[PANEL];
     UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(-(T)INFINITY);
@@ -56,7 +56,7 @@ INLINE T N(S, row_max)(int64_t n, const T *x)
     return N(S, lanes_largest)(part[0]);
 }
 /* the sum of exp(x - m), which are kept in y unless it is NULL; what is no normal number beside the largest, 1, is 0 */
-INLINE double N(S, exp_sum)(int64_t n, const T *x, T m, T *y)
+static APART double N(S, exp_sum)(int64_t n, const T *x, T m, T *y)
 {
     double total = 0;
     for (int64_t j = 0; j < n;) {
@@ -92,7 +92,7 @@ static void N(S, softmax)(int64_t rows, int64_t n, const void *x_, void *y_)
     }
 }
 /* of each row its maximum, and the log of the sum of exp(x - m) */
-INLINE void N(S, some_lse)(int64_t some, int64_t n, const T *x, T *most, double *log_sum)
+static APART void N(S, some_lse)(int64_t some, int64_t n, const T *x, T *most, double *log_sum)
 {
     for (int64_t i = 0; i < some; i++) most[i] = N(S, row_max)(n, x + i * n);
     for (int64_t i = 0; i < some; i++) log_sum[i] = N(S, exp_sum)(n, x + i * n, most[i], NULL);
@@ -153,7 +153,7 @@ static void N(S, softmax_dx)(int64_t rows, int64_t n, const void *y_, const void
 
 /* ---- layer norm -------------------------------------------------------------------------------------------------------*/
 /* of each row the mean, and 1 / sqrt(variance + eps) of the differences from it */
-INLINE void N(S, statistics)(int64_t some, int64_t n, const T *x, double eps, T *mean, T *r)
+static APART void N(S, statistics)(int64_t some, int64_t n, const T *x, double eps, T *mean, T *r)
 {
     double square[GROUP];
     for (int64_t i = 0; i < some; i++) mean[i] = (T)(N(S, row_sum)(n, x + i * n, x + i * n, all(0), all(0)) / (double)n);
