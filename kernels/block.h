@@ -11,6 +11,8 @@
 #include "kernels/lanes.h"
 
 enum { f32_LANE = 4, f64_LANE = 2 };
+typedef float f32_lane __attribute__((vector_size(16), aligned(4), may_alias));
+typedef double f64_lane __attribute__((vector_size(16), aligned(8), may_alias));
 
 /* fma(x, y, z) = x y + z, rounded once where the machine can, twice where it cannot */
 #if VECTOR_BYTES == 64

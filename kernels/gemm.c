@@ -41,22 +41,23 @@
 #endif
 #define FEW 3
 #define AHEAD 8
-#define KC 384 /* c is read and written once in KC steps */
-#define MC (MR * 16) /* MC x KC of a: a fifth of a second-level cache of 2 MiB, beside b and c */
-#define SMALL 2048 /* elements of b that the first-level cache holds: the tiles of c then go row by row */
-#define DIRECT 65536   /* elements of b up to which its rows are read in place */
+#define LARGE 6         /* tiles of rows from which packing b pays */
+#define KC 384          /* c is read and written once in KC steps */
+#define MC (MR * 16)    /* MC x KC of a: a fifth of a second-level cache of 2 MiB, beside b and c */
+#define DIRECT 65536    /* elements of b up to which its rows are read in place */
 #define RESIDENT 262144 /* elements of a that the second-level cache holds while all of b passes by, a panel at a time */
-#define PAGE 4096      /* bytes; rows so far apart share a set of the first-level cache, and each needs an entry of the TLB */
+#define PAGE 4096       /* bytes; rows so far apart share a set of the first-level cache, and each needs an entry of the TLB */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
+/* How many of `most` make up n: a division takes as long as a small product, so most are spared. */
+static inline int64_t count_of(int64_t n, int64_t most) { return n <= most ? 1 : (n + most - 1) / most; }
 /* n in as few shares of at most `most` as can be, all alike: 64 rows in tiles of 13, 13, 13, 13, 12 */
 static inline int64_t share(int64_t n, int64_t most)
 {
-    if (n <= most) return n;
-    int64_t shares = (n + most - 1) / most;
-    return (n + shares - 1) / shares;
+    const int64_t shares = count_of(n, most);
+    return shares == 1 ? n : (n + shares - 1) / shares;
 }
 
 /* How a product is done. m, n: of the part; all else follows from the whole. */
@@ -76,13 +77,13 @@ static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t 
         p = (plan){ .m = s->n, .n = s->m, .k = s->k, .as = { s->bs[1], s->bs[0] }, .bs = { s->as[1], s->as[0] }, .cs = { 1, s->cs }, .swap = true };
     p.rows = share(p.m, MR);
     p.dots = p.m <= FEW && p.bs[0] == 1 && p.bs[1] != 1 && p.k >= 2 * w;
-    p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > 6 * MR));
+    p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
     p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
     p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.m > 4 * MR && p.n > 2 * NV * w && (p.as[1] != 1 || p.as[0] * element >= PAGE);
-    p.mc = p.n * p.k <= SMALL && !p.pack_b ? p.rows : p.m * p.kc <= RESIDENT ? p.m : MC / p.rows * p.rows;
+    p.mc = p.m * p.kc <= RESIDENT ? p.m : MC / p.rows * p.rows;
     p.width = p.dots ? 4 : p.m <= FEW && !p.pack_b ? WIDE * w : NV * w;
     /* columns, unless each of their parts would pack all of a; enough rows that packing b for each of their parts is nothing */
-    const int64_t rows = p.pack_b ? 8 * p.rows : p.rows, by_row = (p.m + rows - 1) / rows, by_column = p.pack_a && !p.dots ? 0 : (p.n + p.width - 1) / p.width;
+    const int64_t rows = p.pack_b ? 8 * p.rows : p.rows, by_row = count_of(p.m, rows), by_column = p.pack_a && !p.dots ? 0 : count_of(p.n, p.width);
     p.units = by_row > by_column ? by_row : by_column;
     if (first == 0 && end >= p.units) return p;
     if (by_row > by_column) p.row = first * rows, p.m = least(p.m, end * rows) - p.row;

@@ -35,35 +35,35 @@ INLINE void N(S, tile)(const int rows, const int nv, const int kind, const N(S, 
 #define A(i) ((i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : i < 12 ? a9 : a12)[i % 3 * row] - (vec){ 0 })
 #define B(v) (kind == N(S, EDGE) ? N(S, load_edge)(b, last) : *(const vec *)(b + v * W))
     const T *touch = c;
-    const int64_t every = kind >= N(S, PACKED) ? kc / rows + 1 : kc;
+    const int64_t every = kind >= N(S, PACKED) ? kc / rows + 1 : kc; /* steps for each row of c that is fetched */
     for (int64_t k = 0, to; k < kc;) {
-    if (kind >= N(S, PACKED)) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1), touch += c_row;
-    for (to = least(k + every, kc); k < to; k++) {
-        if (kind >= N(S, PACKED)) {
-            UNROLL for (int v = 0; v < nv; v++) __builtin_prefetch(b + AHEAD * b_k + v * W);
-            __builtin_prefetch(next, 0, 2), next += next_k;
+        if (kind >= N(S, PACKED)) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1), touch += c_row;
+        for (to = least(k + every, kc); k < to; k++) {
+            if (kind >= N(S, PACKED)) {
+                UNROLL for (int v = 0; v < nv; v++) __builtin_prefetch(b + AHEAD * b_k + v * W);
+                __builtin_prefetch(next, 0, 2), next += next_k;
+            }
+            if (rows < nv) { /* the fewer stay in registers */
+                vec x[FEW];
+                UNROLL for (int i = 0; i < rows; i++) x[i] = A(i);
+                UNROLL for (int v = 0; v < nv; v++) {
+                    const vec y = B(v);
+                    UNROLL for (int i = 0; i < rows; i++) acc[i][v] = N(S, fma)(y, x[i], acc[i][v]);
+                }
+            } else {
+                vec y[WIDE];
+                UNROLL for (int v = 0; v < nv; v++) y[v] = B(v);
+                if (kind == N(S, FUSED)) {
+                    UNROLL for (int v = 0; v < nv; v++) *(vec *)(copy + v * W) = y[v];
+                    copy += NR;
+                }
+                UNROLL for (int i = 0; i < rows; i++) {
+                    const vec x = A(i);
+                    UNROLL for (int v = 0; v < nv; v++) acc[i][v] = N(S, fma)(y[v], x, acc[i][v]);
+                }
+            }
+            a += a_k, a3 += a_k, a6 += a_k, a9 += a_k, a12 += a_k, b += b_k;
         }
-        if (rows < nv) { /* the fewer stay in registers */
-            vec x[FEW];
-            UNROLL for (int i = 0; i < rows; i++) x[i] = A(i);
-            UNROLL for (int v = 0; v < nv; v++) {
-                const vec y = B(v);
-                UNROLL for (int i = 0; i < rows; i++) acc[i][v] = N(S, fma)(y, x[i], acc[i][v]);
-            }
-        } else {
-            vec y[WIDE];
-            UNROLL for (int v = 0; v < nv; v++) y[v] = B(v);
-            if (kind == N(S, FUSED)) {
-                UNROLL for (int v = 0; v < nv; v++) *(vec *)(copy + v * W) = y[v];
-                copy += NR;
-            }
-            UNROLL for (int i = 0; i < rows; i++) {
-                const vec x = A(i);
-                UNROLL for (int v = 0; v < nv; v++) acc[i][v] = N(S, fma)(y[v], x, acc[i][v]);
-            }
-        }
-        a += a_k, a3 += a_k, a6 += a_k, a9 += a_k, a12 += a_k, b += b_k;
-    }
     }
 #undef A
 #undef B
@@ -80,6 +80,7 @@ INLINE void N(S, tile)(const int rows, const int nv, const int kind, const N(S, 
 typedef void N(S, tile_fn)(const N(S, walk) *s, const T *a, const T *b, T *c);
 #define TILE(name, rows, nv, kind)                                                                                   \
     static void N(S, name##_##rows)(const N(S, walk) *s, const T *a, const T *b, T *c) { N(S, tile)(rows, nv, N(S, kind), s, a, b, c); }
+/* More than 6 MR rows in shares leave none lower than the tall tiles, but for the last. */
 #define LOW(rows) TILE(edge, rows, 1, EDGE) TILE(whole, rows, NV, WHOLE)
 #define TALL(rows) LOW(rows) TILE(packed, rows, NV, PACKED) TILE(fused, rows, NV, FUSED)
 #define LOW_ENTRY(rows) { N(S, edge_##rows), N(S, whole_##rows), 0, 0 },
@@ -103,7 +104,7 @@ static void N(S, panel)(const plan *p, N(S, walk) *s, int64_t m, int64_t w, cons
 {
     for (int64_t i = 0; i < m; i += p->rows, a += a_tile) {
         const int64_t rows = least(p->rows, m - i), c_row = s->c_row;
-        const int kind = w <= W ? N(S, EDGE) : s->copy && i == 0 ? N(S, FUSED) : p->pack_b && N(S, tiles)[rows][N(S, PACKED)] ? N(S, PACKED) : N(S, WHOLE);
+        const int kind = w <= W ? N(S, EDGE) : s->copy && i == 0 ? N(S, FUSED) : p->pack_b && s->kc >= 64 && N(S, tiles)[rows][N(S, PACKED)] ? N(S, PACKED) : N(S, WHOLE);
         N(S, tile_fn) *tile = w > NR ? N(S, wides)[rows] : N(S, tiles)[rows][kind];
         if (i == p->rows) s->next += W;
         if (p->cs[1] == 1) {
@@ -173,10 +174,10 @@ INLINE void N(S, dot)(const int rows, int64_t k, const T *x, int64_t xs, const T
     UNROLL for (int i = 0; i < all; i += LANE) {
         N(S, transpose)(acc + i);
         UNROLL for (int q = 1; q < LANE; q++) acc[i] += acc[i + q];
-        UNROLL for (int q = 0; q < LANE; q++) {
-            sum[i + q] = acc[i][q];
-            UNROLL for (int lane = 1; lane < W / LANE; lane++) sum[i + q] += acc[i][lane * LANE + q];
-        }
+        const N(S, lane) *lane = (const N(S, lane) *)&acc[i];
+        N(S, lane) total = lane[0];
+        UNROLL for (int q = 1; q < W / LANE; q++) total += lane[q];
+        *(N(S, lane) *)(sum + i) = total;
     }
 }
 typedef void N(S, dot_fn)(int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW]);
@@ -233,6 +234,11 @@ static void N(S, gemm_part)(const gr_gemm_size *size, int64_t first, int64_t end
     if (size->m == 0 || size->n == 0) return;
     if (size->k == 0) {
         for (int64_t i = 0; i < size->m; i++) memset((T *)c_ + i * size->cs, 0, (size_t)size->n * sizeof(T));
+        return;
+    }
+    if (size->m > FEW && size->m <= MR && size->n > FEW && size->n <= W && size->bs[1] == 1) { /* one tile: a plan would take longer */
+        const N(S, walk) s = { .kc = size->k, .a_row = size->as[0], .a_k = size->as[1], .b_k = size->bs[0], .c_row = size->cs, .last = N(S, first)(size->n) };
+        N(S, tiles)[size->m][N(S, EDGE)](&s, a_, b_, c_);
         return;
     }
     const plan p = plan_for(size, first, end, sizeof(T));
