@@ -93,8 +93,8 @@ typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
                                    void *db);
 
-/* Attention scores, rows of n < 2^31, of which row r takes the first seen + r step into account (all, if there are not so many).
- * attention: x = softmax(scale x), the others 0, in place. attention_dx: from p, what that gave, and its gradient d, that of x in
+/* Attention scores, rows of n, of which row r takes the first seen + r step into account (all, if there are not so many).
+ * attention: x = softmax(scale x), the others 0, in place; scale is not 0. attention_dx: from p, what that gave, and its gradient d, that of x in
  * place of d. */
 typedef void gr_attention_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, void *x);
 typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, const void *p, void *d);

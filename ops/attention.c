@@ -39,7 +39,6 @@ static bool attention_shape(gr_call *k)
         return gr_reject(k, GR_ESHAPE, "q and k are compared column by column", "q has %lld columns, k has %lld", (long long)q->dims[r - 1], (long long)key->dims[r - 1]);
     if (key->dims[r - 2] != v->dims[r - 2])
         return gr_reject(k, GR_ESHAPE, "each row of k names one of v", "k has %lld rows, v has %lld", (long long)key->dims[r - 2], (long long)v->dims[r - 2]);
-    if (key->dims[r - 2] >= INT32_MAX) return gr_reject(k, GR_ESHAPE, "cut it into parts", "k has 2^31 rows or more");
     k->dtype = (gr_type)q->dtype;
     k->ndim = r;
     for (int d = 0; d < r; d++) k->dim[d] = d == r - 1 ? v->dims[d] : q->dims[d];
