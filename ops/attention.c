@@ -214,7 +214,7 @@ static gr_tensor *masked_causally(gr_tensor **x) { return gr_scaled_dot_product_
 static const gr_sample attention_samples[] = {
     { "[2, 3]; [4, 3]; [4, 2]", attend }, { "[3, 2]; [3, 2]; [3, 3]", causally }, { "[2, 2, 3, 2]; [2, 2, 3, 2]; [2, 2, 3, 2]", causally },
     { "[2, 4, 2]; [2, 2, 2]; [2, 2, 3]", scaled }, { "[3, 4]", self }, { "[2, 0, 2]; [2, 3, 2]; [2, 3, 1]", attend },
-    { "[2, 2]; [0, 2]; [0, 3]", attend }, { "[2, 0]; [3, 0]; [3, 2]", causally }, { "[66, 1]; [66, 1]; [66, 1] in -0.05..0.05", causally }, { NULL, NULL } };
+    { "[2, 2]; [0, 2]; [0, 3]", attend }, { "[2, 0]; [3, 0]; [3, 2]", causally }, { "[2, 1]; [66, 1]; [66, 1] in -0.05..0.05", attend }, { "[66, 1]; [2, 1]; [2, 1]", causally }, { NULL, NULL } };
 static const gr_bad_call attention_bad[] = {
     { "[2, 3]; [4, 2]; [4, 2]", attend, GR_ESHAPE, "attention([2, 3], [4, 2], [4, 2]): q has 3 columns, k has 2. Fix: q and k are compared column by column" },
     { "[2, 3]; [4, 3]; [5, 2]", attend, GR_ESHAPE, "attention([2, 3], [4, 3], [5, 2]): k has 4 rows, v has 5. Fix: each row of k names one of v" },
