@@ -1,9 +1,10 @@
 /* Gradients against differences, derivative by derivative, in f64, with a verdict for each.
  *
- *   agree          |a - d| <= max(rtol |d|, 10 u), u the estimated error of the difference d
+ *   agree          |a - d| <= max(rtol |d|, 10 u), u the estimated error of the difference d and of rounding in a
  *   conclusive     u <= rtol |d|, or u is as small beside the other derivatives of that input or those nearby, or all is rounding
  *
- * Knows no operation: it sums by hand. How differences are made: difference.c; what else fn must keep to: contract.c.
+ * What is compared: values.c, difference.c, noise.c; what bends: branch.c; what else fn must keep to: contract.c, layout.c.
+ * Knows no operation.
  * SPDX-License-Identifier: MIT */
 #include "core/check.h"
 
