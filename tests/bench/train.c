@@ -77,14 +77,14 @@ static void make_g(bench_run *r)
 static void step_squares(bench_run *r)
 {
     GR_SCOPE(r->c);
-    gr_backward(gr_mse_loss(gr_forward(r->net, r->x), r->y));
+    gr_backward(gr_mse_loss(gr_forward(r->net, r->x), r->y), .lean = true);
     gr_step(r->opt);
 }
 
 static void step_classes(bench_run *r)
 {
     GR_SCOPE(r->c);
-    gr_backward(gr_cross_entropy(gr_forward(r->net, r->x), r->y));
+    gr_backward(gr_cross_entropy(gr_forward(r->net, r->x), r->y), .lean = true);
     gr_step(r->opt);
 }
 
