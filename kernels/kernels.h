@@ -17,30 +17,32 @@ typedef void gr_ew_fn(int64_t n, char *const *p);
 typedef void gr_copy_fn(int64_t n, void *y, int64_t sy, const void *x, int64_t sx);
 
 /* name(inputs): y; then for each input the derivative, of inputs and y, and which of them it reads: so many may have to be
- * kept or computed again. The table is expanded in elementwise.c, where T is the type, M(f) its function of <math.h>, V(f)
- * that of kernels/vmath.h. */
+ * kept or computed again. The tables are expanded in elementwise.c, where T is the type, M(f) its function of <math.h>, V(f)
+ * that of kernels/vmath.h; GR_EW_FUNCTIONS in functions.c, where x and y are vectors. */
 enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
-#define GR_EW_UNARY(X)                                                                                               \
+#define GR_EW_PLAIN(X)                                                                                               \
     X(neg, -x, -1, NONE)                                                                                             \
-    X(exp, V(exp)(x), y, y)                                                                                          \
-    X(log, V(log)(x), 1 / x, x)                                                                                      \
     X(sqrt, M(sqrt)(x), (T)0.5 / y, y)                                                                               \
-    X(sin, M(sin)(x), M(cos)(x), x)                                                                                  \
-    X(cos, M(cos)(x), -M(sin)(x), x)                                                                                 \
-    X(tanh, V(tanh)(x), 1 - y * y, y)                                                                                \
-    X(sigmoid, V(logistic)(x), y * (1 - y), y)                                                                       \
     X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1), x)                                                                  \
     X(abs, M(fabs)(x), sign_of(x), x)                                                                                \
     X(sign, sign_of(x), 0, NONE)                                                                                     \
     X(heaviside, (T)(x <= 0 ? 0 : 1), 0, NONE)                                                                       \
     X(square, x *x, 2 * x, x)                                                                                        \
-    X(reciprocal, 1 / x, -(y * y), y)                                                                                \
+    X(reciprocal, 1 / x, -(y * y), y)
+#define GR_EW_FUNCTIONS(X)                                                                                           \
+    X(exp, V(exp)(x), y, y)                                                                                          \
+    X(log, V(log)(x), 1 / x, x)                                                                                      \
+    X(sin, V(sin)(x), V(cos)(x), x)                                                                                  \
+    X(cos, V(cos)(x), -V(sin)(x), x)                                                                                 \
+    X(tanh, V(tanh)(x), 1 - y * y, y)                                                                                \
+    X(sigmoid, V(logistic)(x), y * (1 - y), y)                                                                       \
     X(expm1, V(expm1)(x), y + 1, y)                                                                                  \
     X(log1p, V(log1p)(x), 1 / (1 + x), x)                                                                            \
     X(erf, V(erf)(x), (T)1.1283791670955126 * V(exp)(-x * x), x) /* 2 / sqrt(pi) */                                  \
     X(gelu, V(gelu)(x), V(gelu_d)(x), x)                                                                             \
     X(silu, V(silu)(x), V(silu_d)(x), x)                                                                             \
     X(softplus, V(softplus)(x), V(logistic)(x), x)
+#define GR_EW_UNARY(X) GR_EW_PLAIN(X) GR_EW_FUNCTIONS(X)
 
 enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2, GR_READS_aby = 1 + 2 + 4 };
 #define GR_EW_BINARY(X)                                                                                              \
@@ -104,9 +106,15 @@ typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t s
 typedef void gr_lstm_fn(int64_t rows, int64_t n, const void *a, const void *b, const void *c, int64_t cs, void *y);
 typedef void gr_lstm_back_fn(int64_t rows, int64_t n, const void *y, const void *c, int64_t cs, const void *dy, const void *dh, void *dc, void *da);
 
-/* c[i, j] = sum_k a[i, k] b[k, j] with any strides for a and b, row stride for c; scratch as gemm_scratch says. */
+/* c = a b: c[i cs + j] = sum_k a[i as[0] + k as[1]] b[k bs[0] + j bs[1]] for i < m and j < n; scratch as gemm_scratch says, for
+ * this size or a larger one. c is made of gemm_units; gemm_part does those from first to end - 1, whose bits do not depend on how
+ * they are cut, with scratch as gemm_part_scratch says. */
+typedef struct gr_gemm_size {
+    int64_t m, n, k, as[2], bs[2], cs;
+} gr_gemm_size;
 typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
+typedef void gr_gemm_part_fn(const gr_gemm_size *s, int64_t first, int64_t end, const void *a, const void *b, void *c, void *scratch);
 
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
  * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1.
@@ -171,7 +179,10 @@ typedef struct gr_kernel_table {
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
+    gr_gemm_part_fn *gemm_part[GR_K_TYPES];
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
+    int64_t (*gemm_units)(const gr_gemm_size *s, int type);
+    size_t (*gemm_part_scratch)(const gr_gemm_size *s, int type);      /* often 0 */
     gr_conv2d_pack_fn *conv2d_pack[GR_K_TYPES], *conv2d_input_pack[GR_K_TYPES];
     gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
     gr_conv2d_bytes (*conv2d_bytes)(const gr_conv2d_size *s, int type); /* enough for each of the three */

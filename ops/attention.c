@@ -83,7 +83,9 @@ static bool begin(const gr_tensor *y, gr_tensor *const *in, const attention_attr
     const int r = y->ndim;
     const int64_t rows = y->dims[r - 2] < ROWS ? y->dims[r - 2] : ROWS, keys = in[1]->dims[r - 2], depth = in[0]->dims[r - 1], wide = in[2]->dims[r - 1];
     *w = (work){ .kt = gr__kernels(), .type = gr__kt(y), .size = (int64_t)gr__type_size((gr_type)y->dtype), .a = *a };
-    const int64_t longest = keys > depth ? keys : depth, most = longest > wide ? longest : wide;
+    const int64_t size[] = { rows, keys, depth, wide };
+    int64_t most = 0; /* of the sizes of any product */
+    for (int i = 0; i < 4; i++) most = size[i] > most ? size[i] : most;
     const int64_t scores = (rows * keys * w->size + 63) / 64 * 64, part = (keys * (depth > wide ? depth : wide) * w->size + 63) / 64 * 64;
     w->block = gr__block_new(y->ctx, (size_t)(2 * scores + part) + w->kt->gemm_scratch(most, most, most, w->type));
     if (!w->block) return false;

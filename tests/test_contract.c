@@ -65,10 +65,12 @@ static bool loop(gr_tensor *y, gr_tensor *dy, gr_tensor **dx, int64_t stride)
     return dx[0] != NULL;
 }
 static bool dense_dy(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { return loop(y, dy, dx, 1); }
-static bool last_stride(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) /* but a number for all has none */
+static bool last_stride(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) /* takes one number for all to stand for the first alone */
 {
     int64_t stride = gr_ndim(dy) ? gr_stride(dy)[gr_ndim(dy) - 1] : 1;
-    return loop(y, dy, dx, stride ? stride : 1);
+    if (!loop(y, dy, dx, stride)) return false;
+    for (int64_t e = 1; stride == 0 && e < gr_numel(y); e++) numbers_of(dx[0])[e] = 0;
+    return true;
 }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------*/
