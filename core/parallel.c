@@ -32,8 +32,9 @@
 #define PART 4e3 /* of such a loop: at least so long, so that its claims are nothing beside it */
 /* Where other programs want the processors, a thread with a chunk may stand still for a slice of the scheduler, 3 ms, and the
  * caller with it. When loops lately took so much longer than they would have alone, the next are not shared out, for 16 times
- * as long, and for twice as long as before if nothing was gained since. So at most a sixteenth is lost. */
+ * as long, and for twice as long as before if little was gained since. So at most a sixteenth is lost. */
 #define PATIENCE 0.5e6
+#define CREDIT 0.1e6 /* at most, of what was gained before */
 #define REST 16
 #define MOST_REST 256e6
 
@@ -53,12 +54,14 @@ static int64_t begin_of(int64_t n, int64_t parts, int64_t i)
     return i * (n / parts) + (i < longer ? i : longer);
 }
 
-static double now(void) /* in ns */
+static double clock_ns(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
 }
+static double now(void) { return clock_ns(CLOCK_MONOTONIC); }
+static double ran(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 static int left(gr_pool *p) { return (int)(atomic_load(&p->head) & LEFT_MASK); }
 
@@ -214,8 +217,8 @@ static bool resting(const gr_pool *p) { return p->rest_until > 0 && !p->eager &&
 static void judge(gr_pool *p, double own, int done, int chunks, double total)
 {
     double gain = done ? own * chunks / done - total : 0;
-    p->balance += gain < PATIENCE ? gain : PATIENCE;
-    if (p->balance > PATIENCE) p->balance = PATIENCE, p->rest = 0;
+    p->balance += gain < CREDIT ? gain : CREDIT;
+    if (p->balance > CREDIT) p->balance = CREDIT, p->rest /= 2;
     p->rest_until = 0;
     if (p->balance > -PATIENCE) return;
     const double least = -REST * p->balance;
@@ -238,12 +241,12 @@ void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user)
     const double begin = now();
     p->busy = true;
     publish(p, n, chunks, fn, user);
-    const double published = now();
+    const double published = now(), ran_before = ran();
     const int done = work(p, 0);
-    const double own = now() - published;
+    const double own = now() - published, stood = own - (ran() - ran_before);
     await(p);
     p->busy = false;
-    judge(p, own, done, chunks, now() - begin);
+    if (stood < own / 8) judge(p, own, done, chunks, now() - begin); /* else the caller stood still: that says nothing */
 }
 
 bool gr__parallel_pays(gr_ctx *c, double ns)
