@@ -52,7 +52,7 @@ typedef struct sweep {
     const char *who;
     gr_tensor *root;
     list order, stack, cot, saved, late; /* late: gradients of leaves that wait to be computed together */
-    bool functional, create_graph, retain_graph;
+    bool functional, create_graph, retain_graph, lean;
     gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
     gr_tensor *spare[GR_MAX_RANK + 1]; /* nodes of that scope to use again */
     gr_tensor *const *x; /* gr_grads: the targets, and their results */
@@ -322,6 +322,7 @@ static bool run(sweep *w, const bool *needed, const bool *target)
         bool ours = w->scope && !target[k], given = ours && fast;
         if (t->op && !(fast ? fused(w, t, g, &given) : composed(w, t, g, needed))) return false;
         if (ours && !given) gr__recycle(w->scope, g);
+        if (w->lean && t->op && t != w->root && !(t->flags & GR_T_RETAIN) && t->scope + 1 == w->scope->depth) gr__release(t);
     }
     return true;
 }
@@ -404,7 +405,7 @@ static bool go(sweep *w, gr_tensor *g)
 bool gr_backward_with(gr_tensor *root, gr_backward_opts o)
 {
     if (!gr__ready(root)) return false;
-    sweep w = { .c = root->ctx, .who = "gr_backward", .root = root, .retain_graph = o.retain_graph };
+    sweep w = { .c = root->ctx, .who = "gr_backward", .root = root, .retain_graph = o.retain_graph, .lean = o.lean && !o.retain_graph };
     return check_root(&w, o.grad) && go(&w, o.grad);
 }
 

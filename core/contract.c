@@ -3,27 +3,14 @@
  *   the same x give the same y, and leave x as it was; the same sweep gives the same gradient;
  *   the gradient is linear in the cotangent:  J^T 0 = 0,  J^T (w / 2 - 2 v) = J^T w / 2 - 2 J^T v;
  *   the sweep that can be differentiated (vjp) gives what the fused one (backward) gives;
- *   <v, J u> = <J^T v, u>;  the layout of x in memory makes no difference.
+ *   <v, J u> = <J^T v, u>;  the memory of x and dy makes no difference (layout.c).
  *
  * Knows no operation and no difference.
  * SPDX-License-Identifier: MIT */
-#include "core/check.h"
+#include "core/contract.h"
 
 #include <math.h>
 #include <string.h>
-
-/* Two ways to one gradient, relative to its largest element: both round, 1e-16 a term. TINY: what remains of terms near 1 that cancel. */
-#define CLOSE 1e-9
-#define CLOSE_F32 1e-4
-#define TINY 1e-14
-
-typedef struct contract {
-    gr_check *k;
-    int64_t n;            /* elements of all targets */
-    gr_tensor *captured;  /* needs a gradient, and is none of x */
-    uint32_t depth;       /* of the scope that fn was called in */
-    double close;
-} contract;
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------*/
 static void hash_run(int64_t n, char *const *p, const int64_t *stride, void *user)
@@ -40,7 +27,14 @@ static uint64_t checksum(const gr_tensor *x)
     return h[0];
 }
 
-static const char *name_of(const gr_check *k, int i, char out[64])
+static uint64_t all_inputs(const gr_check *k)
+{
+    uint64_t h = 0;
+    for (int i = 0; i < k->n; i++) h = h * 31 + checksum(k->x[i]);
+    return h;
+}
+
+const char *gr__contract_name(const gr_check *k, int i, char out[64])
 {
     if (k->x[i] && k->x[i]->name) snprintf(out, 64, "input %d \"%.40s\"", i, k->x[i]->name);
     else snprintf(out, 64, "input %d", i);
@@ -67,15 +61,21 @@ static void made(void *user, const gr_call *call, gr_tensor *y)
     }
 }
 
+static void here(void *user, gr_tensor *y, const char *code, const char *file, int line)
+{
+    contract *t = user;
+    (void)code;
+    t->last = y, t->file = file, t->line = line;
+}
+
 /* ---- y -----------------------------------------------------------------------------------------------------------*/
-static gr_tensor *call(contract *t, bool listen)
+gr_tensor *gr__contract_call(contract *t, bool listen)
 {
     gr_ctx *c = t->k->c;
-    const gr_observer *before = c->observer, ear = { .user = t, .made = made };
-    t->k->report->evaluations++;
+    const gr_observer *before = c->observer, ear = { .user = t, .made = made, .here = here };
     t->depth = c->depth;
     if (listen) c->observer = &ear;
-    gr_tensor *y = t->k->fn(t->k->x, t->k->user);
+    gr_tensor *y = gr__check_call(t->k, t->k->x);
     c->observer = before;
     if (!gr__ready(y) && c->code == GR_OK) gr_fail(c, GR_EVALUE, "gr_gradcheck: the function returned NULL. Fix: return its result");
     else if (gr__ready(y) && !gr_is_float(y)) gr_fail(c, GR_EDTYPE, "gr_gradcheck: the function returned %s, which has no gradient. Fix: return a float tensor",
@@ -89,7 +89,7 @@ static bool unchanged(contract *t, const uint64_t *before)
     for (int i = 0; i < t->k->n; i++)
         if (checksum(t->k->x[i]) != before[i]) {
             gr__check_say(t->k, GR_CHECK_FAIL, "the function writes to its %s: the gradient belongs to the values before or after, and the caller's "
-                          "tensor changes. Write to a copy", name_of(t->k, i, text));
+                          "tensor changes. Write to a copy", gr__contract_name(t->k, i, text));
             return false;
         }
     return true;
@@ -103,20 +103,21 @@ static bool deterministic(contract *t, bool *ok)
     uint64_t *sums = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->n * sizeof *sums), seed = k->c->seed, drawn = k->c->drawn;
     if (!sums) return false;
     for (int i = 0; i < k->n; i++) sums[i] = checksum(k->x[i]);
-    gr_tensor *y[3] = { call(t, true) };
+    gr_tensor *y[3] = { gr__contract_call(t, true) };
     if (!y[0]) return false;
     snprintf(k->report->subject, sizeof k->report->subject, "%s", y[0]->op ? y[0]->op->name : "");
+    if (t->last == y[0]) snprintf(k->report->place, sizeof k->report->place, "%.48s:%d", gr__check_file(t->file), t->line);
     double *v = gr__check_doubles(k->c, 2 * y[0]->numel), *w = v + y[0]->numel;
     if (!v || !gr_read(y[0], v) || !(*ok = unchanged(t, sums))) return v != NULL && k->c->code == GR_OK;
-    if (!(y[1] = call(t, false)) || !(*ok = y[1]->numel == y[0]->numel) || !gr_read(y[1], w)) return k->c->code == GR_OK;
+    if (!(y[1] = gr__contract_call(t, false)) || !(*ok = y[1]->numel == y[0]->numel) || !gr_read(y[1], w)) return k->c->code == GR_OK;
     if ((*ok = same_bits(v, w, y[0]->numel))) return (*ok = unchanged(t, sums)), true;
     k->c->seed = seed;
     k->c->drawn = drawn;
-    if (!(y[2] = call(t, false)) || !gr_read(y[2], w)) return false;
+    if (!(y[2] = gr__contract_call(t, false)) || !gr_read(y[2], w)) return false;
     int64_t at = 0;
     while (at + 1 < y[0]->numel && same_bits(v + at, w + at, 1)) at++;
     if (same_bits(v, w, y[0]->numel))
-        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function draws random numbers, so each call is another function. Call gr_seed inside it");
+        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function draws random numbers, so each call is another function. Call gr_seed inside it, or check it with .reseed");
     else
         gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function gives another result each time, with the same inputs and the same random stream: y[%lld] "
                       "was %.9g, then %.9g. It depends on something outside", (long long)at, v[at], w[at]);
@@ -124,14 +125,13 @@ static bool deterministic(contract *t, bool *ok)
 }
 
 /* ---- gradients -------------------------------------------------------------------------------------------------*/
-/* out[elements] = J^T v; used[target]: y depends on it */
-static bool sweep(contract *t, gr_tensor *y, gr_tensor *v, bool composed, double *out, bool *used)
+bool gr__contract_sweep(contract *t, gr_tensor *y, gr_tensor *v, bool composed, double *out, bool *used)
 {
     gr_check *k = t->k;
     GR_SCOPE(k->c);
     gr_tensor **g = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->num_targets * sizeof *g);
     memset(out, 0, (size_t)t->n * sizeof *out);
-    if (!g || !v || !gr_grads(y, k->target, k->num_targets, g, .grad = v, .retain_graph = true, .create_graph = composed, .allow_unused = true))
+    if (!g || !gr_grads(y, k->target, k->num_targets, g, .grad = v, .retain_graph = true, .create_graph = composed, .allow_unused = true))
         return false;
     for (int i = 0; i < k->num_targets; i++) {
         if (used) used[i] = g[i] != NULL;
@@ -154,7 +154,7 @@ static int64_t differs(const contract *t, const double *a, const double *b)
     return -1;
 }
 
-static bool agree(contract *t, const double *a, const double *b, const char *what)
+bool gr__contract_agree(contract *t, const double *a, const double *b, const char *what)
 {
     int64_t e = differs(t, a, b);
     if (e < 0) return true;
@@ -183,24 +183,30 @@ static bool linear(contract *t, gr_tensor *y, bool *ok)
     gr_check *k = t->k;
     double *g = gr__check_doubles(k->c, 3 * t->n), *h = g + t->n, *both = h + t->n;
     gr_tensor *v = gr__check_weights(y, 1), *w = gr__check_weights(y, 99), *mix = gr_zeros_like(y);
-    if (!g || !v || !w || !mix || !sweep(t, y, mix, false, g, NULL)) return false;
+    if (!g || !v || !w || !mix || !gr__contract_sweep(t, y, mix, false, g, NULL)) return false;
     for (int64_t e = 0; e < t->n; e++)
         if (g[e] != 0 && !isnan(g[e])) { /* a NaN is found where elements are looked at */
             gr__check_say(k, GR_CHECK_FAIL, "a zero cotangent gives the gradient %.6g: it is not multiplied by dy", g[e]);
             return !(*ok = false);
         }
-    if (!sweep(t, y, v, false, g, NULL) || !sweep(t, y, v, false, h, NULL)) return false;
+    uint64_t before = checksum(v), value = checksum(y), inputs = all_inputs(k);
+    if (!gr__contract_sweep(t, y, v, false, g, NULL) || !gr__contract_sweep(t, y, v, false, h, NULL)) return false;
+    if (checksum(v) != before || checksum(y) != value || all_inputs(k) != inputs) {
+        gr__check_say(k, GR_CHECK_FAIL, "the backward sweep writes to %s, which others still read. Write to a copy",
+                      checksum(v) != before ? "dy" : checksum(y) != value ? "y" : "an input");
+        return !(*ok = false);
+    }
     if (!same_bits(g, h, t->n)) {
         gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "two sweeps over one graph give different gradients");
         return !(*ok = false);
     }
-    if (!sweep(t, y, v, true, h, NULL)) return false;
-    if (!(*ok = agree(t, g, h, "backward and vjp of a record differ"))) return true;
-    if (!sweep(t, y, w, false, h, NULL)) return false;
+    if (!gr__contract_sweep(t, y, v, true, h, NULL)) return false;
+    if (!(*ok = gr__contract_agree(t, g, h, "backward and vjp of a record differ"))) return true;
+    if (!gr__contract_sweep(t, y, w, false, h, NULL)) return false;
     fill(mix, v, -2, w, 0.5);
-    if (!sweep(t, y, mix, false, both, NULL)) return false;
+    if (!gr__contract_sweep(t, y, mix, false, both, NULL)) return false;
     for (int64_t e = 0; e < t->n; e++) g[e] = 0.5 * h[e] - 2 * g[e];
-    *ok = agree(t, g, both, "the gradient is not linear in dy: J^T (w / 2 - 2 v) is not J^T w / 2 - 2 J^T v");
+    *ok = gr__contract_agree(t, g, both, "the gradient is not linear in dy: J^T (w / 2 - 2 v) is not J^T w / 2 - 2 J^T v");
     return true;
 }
 
@@ -216,123 +222,116 @@ static bool transposed(contract *t, gr_tensor *y, bool *ok)
         if (!isfinite(a) || !isfinite(b) || fabs(a - b) <= t->close * (size + more) + TINY || x->numel == 0) continue;
         char text[64];
         gr__check_say(k, GR_CHECK_FAIL, "vjp and jvp by %s disagree: <v, J u> is %.9g, <J^T v, u> is %.9g: the transpose is wrong, not only the formula: is dy "
-                      "used without the graph (detached, or read as numbers)?", name_of(k, i, text), a, b);
+                      "used without the graph (detached, or read as numbers)?", gr__contract_name(k, i, text), a, b);
         *ok = false;
     }
     return true;
-}
-
-/* ---- layouts ---------------------------------------------------------------------------------------------------*/
-/* The values of x in every second place of twice the memory; x itself if it has no dimension. */
-static gr_tensor *spaced(gr_tensor *x)
-{
-    gr_ctx *c = x->ctx;
-    gr_scope *s = gr__scope_now(c);
-    gr_dims twice = gr_dims_like(x);
-    if (!x->ndim || x->numel < 2) return x;
-    twice.v[x->ndim - 1] *= 2;
-    int64_t stride[GR_MAX_RANK];
-    for (int d = 0; d < x->ndim; d++) stride[d] = gr__stride(x)[d] * 2;
-    gr_tensor *room = gr_full(c, twice, 1e9, .dtype = (gr_type)x->dtype), *y = room ? gr__node(c, s, (gr_type)x->dtype, x->ndim, x->dims, 0, 0) : NULL;
-    if (!y) return NULL;
-    gr__share_memory(s, y, room, 0, stride);
-    return gr_copy_to(y, x) ? y : NULL;
-}
-
-/* y of spaced inputs against y of dense ones. */
-static bool same_values(contract *t, gr_tensor *dense, gr_tensor *y)
-{
-    double *v = gr__check_doubles(t->k->c, 2 * dense->numel), *w = v + dense->numel, largest = 0;
-    if (!v || y->numel != dense->numel || !gr_read(dense, v) || !gr_read(y, w)) return t->k->c->code != GR_OK;
-    for (int64_t i = 0; i < dense->numel; i++)
-        if (isfinite(v[i])) largest = fmax(largest, fabs(v[i]));
-    for (int64_t i = 0; i < dense->numel; i++) {
-        if (!isfinite(v[i]) || fabs(v[i] - w[i]) <= t->close * largest) continue;
-        gr__check_say(t->k, GR_CHECK_FAIL, "the result depends on how the inputs lie in memory (here: in every second place): y[%lld] is %.9g, and %.9g "
-                      "for contiguous inputs. Use strides, or gr_contiguous", (long long)i, w[i], v[i]);
-        return false;
-    }
-    return true;
-}
-
-static bool any_layout(contract *t, gr_tensor *dense, const double *want, bool *ok)
-{
-    gr_check *k = t->k;
-    GR_SCOPE(k->c);
-    gr_tensor **keep = gr__arena_alloc(gr__scope_now(k->c), 2 * (size_t)k->n * sizeof *keep), *y = NULL;
-    double *g = gr__check_doubles(k->c, t->n);
-    if (!keep || !g) return false;
-    memcpy(keep, k->x, 2 * (size_t)k->n * sizeof *keep); /* k->target lies behind k->x */
-    bool made_all = true;
-    for (int i = 0; i < k->num_targets && made_all; i++) {
-        gr_tensor *x = gr_requires_grad(spaced(k->target[i]));
-        made_all = x != NULL;
-        if (x) k->x[k->number[i]] = k->target[i] = x;
-    }
-    bool ran = made_all && (y = call(t, false)) != NULL && (*ok = same_values(t, dense, y)) && gr_needs_grad(y) && sweep(t, y, gr__check_weights(y, 1), false, g, NULL);
-    memcpy(k->x, keep, 2 * (size_t)k->n * sizeof *keep);
-    if (ran) *ok = agree(t, want, g, "the gradient depends on how the inputs lie in memory (here: in every second place)");
-    else if (made_all && *ok && k->c->code != GR_OK && k->c->code != GR_ENOMEM) {
-        gr__check_say(k, GR_CHECK_FAIL, "fails for inputs that are not contiguous: %.300s", k->c->message);
-        gr_clear_error(k->c);
-        *ok = false;
-    }
-    return k->c->code == GR_OK;
 }
 
 /* ---- f32 -------------------------------------------------------------------------------------------------------*/
-#define FAR_F32 1e-2 /* of the largest element: more than rounding of a function in good condition */
+#define FAR_F32 1e-2   /* of the largest element: more than rounding of a function in good condition */
+#define RUNS_F32 6
+#define SAFETY_F32 16
+#define UNITS_F32 1024 /* inside one operation: sums of so many terms */
 
-/* Everything else is in f64. Where the caller has f32: is the gradient in f32 the same? A note, for it is no mistake in a derivative. */
+/* far[element] = how far rounding to f32 moves the gradient: inputs and results in f64 are moved by a unit in the last place of f32. */
+static bool condition(contract *t, const double *want, double *far, uint64_t *piece)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    double *part = gr__check_doubles(k->c, 2 * t->n), *from = part + t->n;
+    if (!part) return false;
+    for (int i = 0; i < k->num_targets; i++)
+        if (!gr_read(k->target[i], from + k->first[i])) return false;
+    memset(far, 0, (size_t)t->n * sizeof *far);
+    for (uint64_t run = 0; run <= RUNS_F32; run++) {
+        GR_SCOPE(k->c);
+        gr_branches heard = { .shake = run, .coarse = true };
+        gr_observer ear;
+        const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
+        gr__noise_inputs(k, from, 0x1p-23, run);
+        gr_tensor *y = gr__contract_call(t, false);
+        if (run == 0) *piece = heard.hash;
+        bool ran = y && gr_needs_grad(y) && gr__contract_sweep(t, y, gr__check_weights(y, 1), false, part, NULL);
+        k->c->observer = before;
+        gr__noise_inputs(k, from, 0, 0);
+        if (k->c->code == GR_EVALUE) gr_clear_error(k->c);
+        if (k->c->code != GR_OK) return false;
+        for (int64_t e = 0; ran && e < t->n; e++) far[e] = isfinite(part[e]) ? fmax(far[e], fabs(part[e] - want[e])) : INFINITY;
+    }
+    return true;
+}
+
+/* The worst element of input i in f32 against f64: a mistake, or digits that f32 does not have? */
+static void compare_f32(contract *t, int i, const double *seen, const double *want, const double *far, bool same_piece)
+{
+    gr_check *k = t->k;
+    double largest = 0, moved = 0, worst = 0;
+    int64_t at = 0, first = k->first[i];
+    if (!k->target[i]->numel) return;
+    for (int64_t e = 0; e < k->target[i]->numel; e++) {
+        double d = fabs(seen[e] - want[first + e]);
+        if (!isfinite(want[first + e])) continue;
+        largest = fmax(largest, fabs(want[first + e]));
+        moved = fmax(moved, far[first + e]);
+        if (!(d <= worst)) worst = isnan(d) ? INFINITY : d, at = e;
+    }
+    char place[64];
+    gr__check_place(k->target[i], "x", k->number[i], at, place, sizeof place);
+    if (same_piece && worst > SAFETY_F32 * moved + UNITS_F32 * 0x1p-24 * largest)
+        gr__check_say(k, GR_CHECK_FAIL, "in f32 the gradient at %s is %.6g, in f64 %.6g, and rounding explains %.1g of that: the code for f32 is another", place, seen[at],
+                      want[first + at], moved);
+    else if (worst > FAR_F32 * largest)
+        gr__check_note(k, "in f32 the gradient at %s is %.6g, in f64 %.6g: f32 has too few digits for this function here", place, seen[at], want[first + at]);
+}
+
+/* Everything else is in f64. Where the caller has f32: is the gradient in f32 the same? */
 static bool also_in_f32(contract *t, const double *want)
 {
     gr_check *k = t->k;
     GR_SCOPE(k->c);
-    double *part = gr__check_doubles(k->c, t->n);
+    double *part = gr__check_doubles(k->c, 2 * t->n), *far = part + t->n;
     gr_tensor **g = gr__arena_alloc(gr__scope_now(k->c), 2 * (size_t)k->num_targets * sizeof *g), **x = g + k->num_targets, *y = NULL;
+    gr_tensor **in = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->n * sizeof *in);
+    uint64_t piece = 0;
     bool any = false;
-    if (!part || !g) return false;
+    if (!part || !g || !in) return false;
     for (int i = 0; i < k->num_targets; i++) {
         x[i] = k->given[k->number[i]];
         any = any || x[i]->dtype == GR_F32;
     }
     if (!any) return true;
-    k->report->evaluations++;
-    gr_tensor **in = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->n * sizeof *in);
-    if (!in) return false;
+    if (!condition(t, want, far, &piece)) return false;
     memcpy(in, k->given, (size_t)k->n * sizeof *in);
-    bool ran = (y = k->fn(in, k->user)) && gr_needs_grad(y) &&
-               gr_grads(y, x, k->num_targets, g, .grad = gr__check_weights(y, 1), .allow_unused = true);
+    gr_branches heard = { 0 };
+    gr_observer ear;
+    const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
+    y = gr__check_call(k, in);
+    k->c->observer = before;
+    bool ran = y && gr_needs_grad(y) && gr_grads(y, x, k->num_targets, g, .grad = gr__check_weights(y, 1), .allow_unused = true);
     if (!ran && k->c->code != GR_OK && k->c->code != GR_ENOMEM) {
         gr__check_note(k, "in f32 the function fails: %.200s", k->c->message);
         gr_clear_error(k->c);
     }
-    for (int i = 0; ran && i < k->num_targets; i++) {
-        double largest = 0, worst = 0;
-        int64_t at = 0;
-        if (!g[i] || !gr_read(g[i], part)) continue;
-        for (int64_t e = 0; e < g[i]->numel; e++) {
-            double w = want[k->first[i] + e], d = fabs(part[e] - w);
-            if (isfinite(w)) largest = fmax(largest, fabs(w));
-            if (isfinite(w) && !(d <= worst)) worst = isnan(d) ? INFINITY : d, at = e;
-        }
-        char place[64];
-        gr__check_place(k->target[i], "x", k->number[i], at, place, sizeof place);
-        if (worst > FAR_F32 * largest)
-            gr__check_note(k, "in f32 the gradient at %s is %.6g, in f64 %.6g: f32 has too few digits for this function here", place, part[at], want[k->first[i] + at]);
-    }
+    for (int i = 0; ran && i < k->num_targets; i++)
+        if (g[i] && gr_read(g[i], part)) compare_f32(t, i, part, want, far, heard.hash == piece);
     return k->c->code == GR_OK;
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------*/
-static void notes(contract *t, const bool *used)
+static void note_captured(contract *t)
 {
     char text[256];
-    for (int i = 0; i < t->k->num_targets; i++)
-        if (!used[i]) gr__check_note(t->k, "the result does not depend on %s", name_of(t->k, t->k->number[i], text));
     if (!t->captured) return;
     gr__format_tensor_ref(text, sizeof text, t->captured);
     gr__check_note(t->k, "the function uses %.100s, which needs a gradient and is no input: it is not checked", text);
+}
+
+void gr__check_unused(gr_check *k)
+{
+    char text[64];
+    for (int i = 0; i < k->num_targets; i++)
+        if (!k->used[i]) gr__check_note(k, "the result does not depend on %s", gr__contract_name(k, k->number[i], text));
 }
 
 /* A gradient of the wrong shape or dtype is a finding, not a failure to run. */
@@ -349,19 +348,17 @@ bool gr__check_contract(gr_check *k)
     GR_SCOPE(k->c);
     contract t = { .k = k, .n = k->first[k->num_targets] };
     bool ok = true;
-    bool *used = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->num_targets + 1);
     double *g = gr__check_doubles(k->c, t.n);
-    if (!used || !g || !deterministic(&t, &ok)) return false;
+    if (!g || !deterministic(&t, &ok)) return false;
     if (!ok) return k->report->verdict > GR_CHECK_KINK;
-    memset(used, 0, (size_t)k->num_targets + 1);
-    gr_tensor *y = call(&t, false);
+    gr_tensor *y = gr__contract_call(&t, false);
     if (!y) return false;
     t.close = y->dtype == GR_F32 ? CLOSE_F32 : CLOSE;
     if (gr_needs_grad(y) && k->num_targets) {
-        bool ran = sweep(&t, y, gr__check_weights(y, 1), false, g, used) && linear(&t, y, &ok) && (!ok || transposed(&t, y, &ok)) &&
-                   (!ok || any_layout(&t, y, g, &ok)) && (!ok || also_in_f32(&t, g));
+        bool ran = gr__contract_sweep(&t, y, gr__check_weights(y, 1), false, g, k->used) && linear(&t, y, &ok) && (!ok || gr__contract_layouts(&t, y, g, &ok)) &&
+                   (!ok || transposed(&t, y, &ok)) && (!ok || also_in_f32(&t, g));
         if (!ran) return refused(k);
     }
-    notes(&t, used);
+    note_captured(&t);
     return true;
 }

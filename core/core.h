@@ -237,6 +237,8 @@ GR_API bool gr_wants(const gr_tensor *y, int i);  /* in record.backward: is the 
 typedef struct gr_backward_opts {
     gr_tensor *grad;     /* dL/droot; default 1 for a root with one element */
     bool retain_graph;   /* allow another sweep over the same nodes */
+    bool lean;           /* give the memory of a result back when the sweep has passed it: those made in the innermost scope,
+                          * but the root and what gr_retain_grad marks. Their values cannot be read afterwards. */
     unsigned char end_;
 } gr_backward_opts;
 /* For every leaf w that the root depends on: gr_grad(w) += droot/dw. Canonical order: depth-first post-order over the
@@ -336,7 +338,7 @@ GR_API bool gr_reject(const gr_call *k, gr_code code, const char *fix, const cha
 /* ---- gradient check --------------------------------------------------------------------------------------------
  * Compares the derivatives of fn with extrapolated central differences, which estimate their own error; always in f64.
  * order 1: dy_i/dx_e, each output by itself where there are at most 4096 of them, else of <r, y>, r fixed random weights;
- * order 2: the same for the gradient of <r, y>. Before that, what fn must keep to is checked: same result each time, inputs
+ * order 2: the same for the gradient of <r, y>, and so on; from there on they must be symmetric too. Before that, what fn must keep to is checked: same result each time, inputs
  * not written to, a gradient that is linear in dy, the same for any layout. Inputs that require a gradient are checked. */
 typedef gr_tensor *(*gr_fn)(gr_tensor **x, void *user);
 
@@ -353,9 +355,12 @@ typedef enum gr_verdict {
 } gr_verdict;
 
 typedef struct gr_gradcheck_opts {
-    int order;        /* 1 or 2; default 2 */
+    int order;        /* of the derivatives, 1 and up; default 2 */
     double rtol;      /* of each derivative, relative to itself; default 1e-7 */
     bool fast;        /* two random directions instead of every element; then bisection to a wrong one */
+    bool reseed;      /* every call of fn draws the same random numbers: for dropout and the like */
+    bool explain;     /* the report shows the steps of the difference of its first derivative */
+    uint64_t seed;    /* of gr_gradcheck_op: other numbers in its samples */
     unsigned char end_;
 } gr_gradcheck_opts;
 
@@ -366,12 +371,20 @@ typedef struct gr_gradcheck_element {
     double x, analytic, numeric;
     double uncertainty;            /* of numeric */
     double error;                  /* |analytic - numeric| / max(|analytic|, |numeric|) */
-    double left, right;            /* of a kink or jump: the derivatives of both sides */
+    double left, right;            /* of a kink: the derivatives of both sides; else NaN, but for the one side that was looked at */
     char name[48], output_name[48]; /* "w[1, 2]", "y[0]" */
     const char *reason;            /* why the verdict is NAN or INCONCLUSIVE; "" for the others */
 } gr_gradcheck_element;
 
+/* One line of .explain. */
+typedef struct gr_gradcheck_step {
+    double h, below, above;        /* f(x - h), f(x + h); one of them is f(x) where only one side was looked at */
+    double difference;             /* (above - below) / (how far apart) */
+    double best, error;            /* the best extrapolation so far */
+} gr_gradcheck_step;
+
 #define GR_CHECK_WORST 8
+#define GR_CHECK_STEPS 32
 typedef struct gr_gradcheck_report {
     bool passed;          /* verdict is PASS or KINK */
     gr_verdict verdict;
@@ -385,7 +398,10 @@ typedef struct gr_gradcheck_report {
     double largest_error; /* of those that pass */
     int64_t evaluations;  /* calls of fn */
     int64_t probe_evaluations; /* ... of them until the random directions of .fast were done */
+    gr_gradcheck_step steps[GR_CHECK_STEPS]; /* of worst[0], with .explain */
+    int num_steps;
     char subject[64];     /* the operation that made the result */
+    char place[64];       /* "file.c:41" where it was called, with teach/here.h */
     char diagnosis[512];  /* what explains a failure, "" if nothing does */
     char notes[512];      /* what else was seen */
 } gr_gradcheck_report;
@@ -394,7 +410,15 @@ typedef struct gr_gradcheck_report {
 #define gr_gradcheck(...) GR_OPT5(gr_gradcheck_with, gr_gradcheck_opts, __VA_ARGS__)
 GR_API bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_gradcheck_report *report,
                               gr_gradcheck_opts o);
-/* A record by its samples, each in a context of its own; the report is of the first that does not pass. */
+/* One line: true, or the report stands as the error of the context. f: a function of one, two or three tensors, or a gr_fn.
+ *   GR_GRADCHECK(gr_tanh, x)    GR_GRADCHECK(gr_matmul, a, b)    GR_GRADCHECK(my_loss, prediction, target) */
+#define GR_GRADCHECK(f, ...)                                                                                         \
+    gr_gradcheck_line(_Generic((f), gr_tensor * (*)(gr_tensor *): 1, gr_tensor * (*)(gr_tensor *, gr_tensor *): 2,    \
+                               gr_tensor * (*)(gr_tensor *, gr_tensor *, gr_tensor *): 3, gr_fn: 0), #f,              \
+                      (void (*)(void))(f), (gr_tensor *[]){ __VA_ARGS__ }, (int)(sizeof((gr_tensor *[]){ __VA_ARGS__ }) / sizeof(gr_tensor *)))
+GR_API bool gr_gradcheck_line(int arity, const char *name, void (*f)(void), gr_tensor *const *x, int n);
+/* A record by its samples (or by some that are generated, where it has none and no shape function), each with inputs in f32 in a
+ * context of its own; the report is of the first that does not pass. */
 #define gr_gradcheck_op(...) GR_OPT2(gr_gradcheck_op_with, gr_gradcheck_opts, __VA_ARGS__)
 GR_API bool gr_gradcheck_op_with(const gr_op *op, gr_gradcheck_report *report, gr_gradcheck_opts o);
 GR_API int gr_gradcheck_format(const gr_gradcheck_report *r, char *out, size_t size); /* as snprintf: the length it needs */

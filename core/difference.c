@@ -12,8 +12,6 @@
  * where every operation decides as it does at x (branch.c); if only one side does, D(h) = (f(x + h) - f(x)) / h is taken,
  * which has all powers of h: 2^j - 1 for 4^j - 1.
  *
- * How far rounding moves f is measured: differences of order k of f at points so near that nothing else shows have the
- * variance (2k)! / (k!)^2 times that of the noise. Source: More and Wild, Estimating computational noise, SISC 33 (2011).
  * Knows no gradient.
  * SPDX-License-Identifier: MIT */
 #include "core/check.h"
@@ -26,10 +24,6 @@
 #define SHRINK 24     /* how often a step is quartered to stay where f is finite */
 #define BORDER -34    /* log2, relative to the scale, of how near a border x lies on it */
 #define LOOKS 4
-#define POINTS 9         /* at which noise is measured: */
-#define NEAR 0x1p-36     /* so near that what is smooth does not show in fourth differences, */
-#define WIDE 0x1p-12     /* and wider, to see steps that rounding makes farther apart */
-#define MOST_NOISE 0x1p-40 /* relative to x and y: what is seen from wider points and is more than that, is no rounding */
 
 double gr__difference_border(double x) { return ldexp(gr__difference_scale(x), BORDER); }
 double gr__difference_scale(double x) { return exp2(round(log2(fmax(fabs(x), 0.125)))); }
@@ -130,16 +124,29 @@ static bool first_step(gr_check *k, gr_path *p, look *l, bool *found)
     return step(k, p, l, fine, &finite);
 }
 
+static double noise_of(const gr_check *k, const look *l, int64_t i)
+{
+    return fmax(k->noise[i], k->unit * fmax(fabs(l->plus[i]), fabs(l->minus[i])));
+}
+
+static void tell(const gr_check *k, const look *l, int64_t i, double difference, const gr_slope *s)
+{
+    gr_gradcheck_report *r = k->report;
+    if (i != k->told || r->num_steps == GR_CHECK_STEPS) return;
+    r->steps[r->num_steps++] = (gr_gradcheck_step){ l->h, l->minus[i], l->plus[i], difference, s->value, s->error };
+}
+
 static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
 {
     double *row = l->table + (l->level & 1) * COLUMNS * k->m + i, *before = l->table + !(l->level & 1) * COLUMNS * k->m + i;
     double right = l->up > 0 ? (l->plus[i] - k->base[i]) / l->up : (double)NAN, left = l->down > 0 ? (k->base[i] - l->minus[i]) / l->down : (double)NAN;
-    double floor = 2 * fmax(k->noise[i], k->unit * fmax(fabs(l->plus[i]), fabs(l->minus[i]))) / l->h;
+    double floor = 2 * noise_of(k, l, i) / l->h;
     row[0] = (l->plus[i] - l->minus[i]) / (l->up + l->down);
     l->gap[i] = l->side ? 0 : fabs(right - left);
     if (l->level == 0) {
         l->first_gap[i] = l->gap[i];
-        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH };
+        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH, l->side };
+        tell(k, l, i, row[0], s);
         return false;
     }
     int last = l->level < COLUMNS ? l->level : COLUMNS - 1;
@@ -150,13 +157,14 @@ static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
     }
     s->left = left;
     s->right = right;
+    tell(k, l, i, row[0], s);
     return s->error <= fmax(0.05 * k->rtol * fabs(s->value), 2 * floor);
 }
 
 /* Smooth, kink or jump, from how J changed over the levels. */
 static gr_slope_kind kind(const gr_check *k, const look *l, int64_t i, const gr_slope *s)
 {
-    bool clear = l->gap[i] > 1e-5 * fmax(fabs(s->left), fabs(s->right)) && l->gap[i] * l->h > 64 * k->noise[i];
+    bool clear = l->gap[i] > 1e-5 * fmax(fabs(s->left), fabs(s->right)) && l->gap[i] * l->h > 64 * fmax(noise_of(k, l, i), k->natural[i]);
     double ratio = l->gap[i] / l->first_gap[i];
     if (!clear || ratio < 0.5) return GR_SMOOTH;
     return ratio > exp2(0.3 * l->level) ? GR_JUMP : GR_KINK;
@@ -169,7 +177,7 @@ static bool look_at(gr_check *k, gr_path *p, double scale, look *l, gr_slope *ou
     l->side = 0;
     l->across = false;
     if (!first_step(k, p, l, &found)) return false;
-    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH };
+    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH, 0 };
     if (!found) return true;
     for (l->level = 0; l->level < LEVELS; l->level++) {
         if (l->level) {
@@ -230,56 +238,5 @@ bool gr__difference(gr_check *k, gr_path *p, gr_slope *out)
             if (!settled(k, &out[i], i, scale, largest)) merge(k, &out[i], &closer[i], i, scale);
     }
     if (p->place) *p->place = p->x;
-    return ok;
-}
-
-/* ---- noise -----------------------------------------------------------------------------------------------------*/
-/* From the differences of order 4 to 6 of POINTS values that lie m apart, which are overwritten. What is smooth shows in
- * them too, but not by the same amount in each: where they disagree, all is smooth. */
-static double scatter(double *v, int64_t m, bool near)
-{
-    static const double variance[] = { 1, 2, 6, 20, 70, 252, 924 }; /* (2k)! / (k!)^2 */
-    double most = 0, least = INFINITY;
-    for (int order = 1; order <= 6; order++) {
-        double sum = 0;
-        for (int i = 0; i < POINTS - order; i++) {
-            v[i * m] = v[(i + 1) * m] - v[i * m];
-            sum += v[i * m] * v[i * m];
-        }
-        double sigma = sqrt(sum / (POINTS - order) / variance[order]);
-        if (order >= 4) most = fmax(most, sigma), least = fmin(least, sigma);
-    }
-    return near || most <= 4 * least ? most : 0;
-}
-
-bool gr__difference_noise(gr_check *k)
-{
-    GR_SCOPE(k->c);
-    int64_t n = k->first[k->num_targets];
-    double *v = gr__check_doubles(k->c, POINTS * k->m), *from = gr__check_doubles(k->c, 2 * n), *direction = from + n;
-    bool ok = v && from;
-    for (int t = 0; ok && t < k->num_targets; t++) ok = gr_read(k->target[t], from + k->first[t]);
-    for (int64_t e = 0; ok && e < n; e++) direction[e] = (from[e] != 0 ? fabs(from[e]) : 0.125) * (e % 2 ? -1 : 1) * (1 + (double)(e % 7) / 8);
-    double size = 1;
-    for (int64_t e = 0; ok && e < n; e++) size = fmax(size, fabs(from[e]));
-    for (int64_t i = 0; ok && i < k->m; i++) size = isfinite(k->base[i]) ? fmax(size, fabs(k->base[i])) : size;
-    gr_path p = { .from = from, .direction = direction };
-    for (int wide = 0; wide < 2 && ok; wide++) {
-        bool finite = true;
-        uint64_t piece = 0;
-        for (int i = 0; ok && finite && i < POINTS; i++) { /* from 1 on: x itself may stand at a kink */
-            ok = gr__difference_at(k, &p, (i + 1) * (wide ? WIDE : NEAR), v + i * k->m, &finite);
-            if (i == 0) piece = k->branch;
-            finite = finite && k->branch == piece;
-        }
-        for (int64_t i = 0; ok && finite && i < k->m; i++) {
-            double seen = isfinite(k->base[i]) ? 4 * scatter(v + i, k->m, !wide) : 0;
-            if (wide && seen > MOST_NOISE * size) continue;
-            k->noise[i] = fmax(k->noise[i], seen);
-            k->natural[i] = fmax(k->natural[i], seen);
-        }
-    }
-    for (int t = 0; ok && t < k->num_targets; t++)
-        for (int64_t e = 0; e < k->target[t]->numel; e++) ((double *)(void *)k->target[t]->data)[e] = from[k->first[t] + e];
     return ok;
 }

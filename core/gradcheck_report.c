@@ -17,8 +17,8 @@ const char *gr_verdict_name(gr_verdict v)
 void gr__check_say(gr_check *k, gr_verdict v, const char *fmt, ...)
 {
     gr_gradcheck_report *r = k->report;
+    if (*r->diagnosis && v <= r->verdict) return;
     if (v > r->verdict) r->verdict = v;
-    if (*r->diagnosis) return;
     va_list args;
     va_start(args, fmt);
     vsnprintf(r->diagnosis, sizeof r->diagnosis, fmt, args);
@@ -34,6 +34,12 @@ void gr__check_note(gr_check *k, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(notes + at, size - at, fmt, args);
     va_end(args);
+}
+
+const char *gr__check_file(const char *path)
+{
+    const char *last = strrchr(path, '/');
+    return last ? last + 1 : path;
 }
 
 void gr__check_index(gr_text *t, int ndim, const int64_t *dim, int64_t element)
@@ -62,13 +68,20 @@ void gr__check_place(const gr_tensor *x, const char *fallback, int number, int64
 static void element(gr_text *t, const gr_gradcheck_element *e)
 {
     if (e->order == 1) gr__put(t, "  %s  d %s / d %s", gr_verdict_name(e->verdict), e->output_name, e->name);
-    else gr__put(t, "  %s  d2 L / d %s d %s", gr_verdict_name(e->verdict), e->name, e->output_name);
-    gr__put(t, " at %s = %.9g: analytic %.12g", e->name, e->x, e->analytic);
-    if (!isnan(e->numeric)) gr__put(t, "  numeric %.12g +- %.1g", e->numeric, e->uncertainty);
-    if (e->verdict == GR_CHECK_KINK || (e->verdict != GR_CHECK_PASS && fabs(e->left - e->right) > 0.1 * (fabs(e->left) + fabs(e->right))))
-        gr__put(t, "  (from the left %.6g, from the right %.6g)", e->left, e->right);
-    if (e->verdict == GR_CHECK_FAIL) gr__put(t, "  relative error %.1e", e->error);
-    if (e->verdict == GR_CHECK_FAIL && isfinite(e->analytic / e->numeric)) gr__put(t, "  ratio %.6g", e->analytic / e->numeric);
+    else gr__put(t, "  %s  d%d L / d %s d %s%s", gr_verdict_name(e->verdict), e->order, e->name, e->output_name, e->order > 2 ? " ..." : "");
+    gr__put(t, " at %s = %.9g: analytic ", e->name, e->x);
+    if (isnan(e->analytic)) gr__put(t, "nan"); /* of whatever sign */
+    else gr__put(t, "%.12g", e->analytic);
+    bool kink = !isnan(e->left) && !isnan(e->right);
+    if (kink) gr__put(t, "  from the left %.6g, from the right %.6g", e->left, e->right);
+    else if (isfinite(e->numeric) && e->uncertainty <= fabs(e->numeric)) gr__put(t, "  numeric %.12g +- %.1g", e->numeric, e->uncertainty);
+    else if (e->numeric == 0) gr__put(t, "  numeric 0");
+    if (!kink && !isnan(e->left)) gr__put(t, " (from the left alone)");
+    if (!kink && !isnan(e->right)) gr__put(t, " (from the right alone)");
+    if (kink && e->verdict == GR_CHECK_FAIL) gr__put(t, ": not between the two");
+    bool wrong = e->verdict == GR_CHECK_FAIL && !kink;
+    if (wrong) gr__put(t, "  relative error %.1e", e->error);
+    if (wrong && isfinite(e->analytic / e->numeric)) gr__put(t, "  ratio %.6g", e->analytic / e->numeric);
     if (e->reason && *e->reason) gr__put(t, ": %s", e->reason);
     gr__put(t, "\n");
 }
@@ -82,12 +95,25 @@ static void lines(gr_text *t, const char *head, const char *s)
     }
 }
 
+static void steps(gr_text *t, const gr_gradcheck_report *r)
+{
+    gr__put(t, "  the difference by %s, step by step:\n  %10s  %22s  %22s  %18s  %18s  %s\n", r->worst[0].name, "h", "f(x - h)", "f(x + h)", "difference",
+            "extrapolated", "+-");
+    for (int i = 0; i < r->num_steps; i++) {
+        const gr_gradcheck_step *s = &r->steps[i];
+        gr__put(t, "  %10.4g  %22.15g  %22.15g  %18.12g  %18.12g  ", s->h, s->below, s->above, s->difference, s->best);
+        if (isfinite(s->error)) gr__put(t, "%.1g\n", s->error);
+        else gr__put(t, "?\n");
+    }
+}
+
 int gr_gradcheck_format(const gr_gradcheck_report *r, char *out, size_t size)
 {
     gr_text t = { out, size, 0 };
     if (size) out[0] = '\0';
     gr__put(&t, "gradcheck %s", gr_verdict_name(r->verdict));
     if (*r->subject) gr__put(&t, "  %s", r->subject);
+    if (*r->place) gr__put(&t, ", %s", r->place);
     gr__put(&t, "  (%lld derivative%s", (long long)r->checked, r->checked == 1 ? "" : "s");
     for (int v = GR_CHECK_VERDICTS - 1; v >= 0; v--)
         if (r->count[v]) gr__put(&t, ", %lld %s", (long long)r->count[v], gr_verdict_name((gr_verdict)v));
@@ -98,12 +124,13 @@ int gr_gradcheck_format(const gr_gradcheck_report *r, char *out, size_t size)
         gr__put(&t, "  %s%lld agree: the largest error is %.2g\n", r->passed ? "" : "the other ", (long long)r->count[GR_CHECK_PASS], r->largest_error);
     lines(&t, "  -> ", r->diagnosis);
     lines(&t, "  note: ", r->notes);
+    if (r->num_steps) steps(&t, r);
     return (int)t.at;
 }
 
 void gr_gradcheck_print(FILE *f, const gr_gradcheck_report *r)
 {
-    char text[8192]; /* at most 9 elements of 400 characters, a diagnosis and notes of 512 */
+    char text[12288]; /* at most 8 elements of 400 characters, 32 steps of 110, a diagnosis and notes of 512 */
     gr_gradcheck_format(r, text, sizeof text);
     fputs(text, f);
 }
@@ -137,6 +164,7 @@ void gr_gradcheck_json(FILE *f, const gr_gradcheck_report *r)
     fputc('}', f);
     json_number(f, "largest_error", r->largest_error);
     json_string(f, "subject", r->subject);
+    json_string(f, "place", r->place);
     json_string(f, "diagnosis", r->diagnosis);
     json_string(f, "notes", r->notes);
     fprintf(f, ",\"worst\":[");
@@ -154,6 +182,17 @@ void gr_gradcheck_json(FILE *f, const gr_gradcheck_report *r)
         json_number(f, "left", e->left);
         json_number(f, "right", e->right);
         json_string(f, "reason", e->reason ? e->reason : "");
+        fputc('}', f);
+    }
+    fprintf(f, "],\"steps\":[");
+    for (int i = 0; i < r->num_steps; i++) {
+        fprintf(f, "%s{\"step\":%d", i ? "," : "", i);
+        json_number(f, "h", r->steps[i].h);
+        json_number(f, "below", r->steps[i].below);
+        json_number(f, "above", r->steps[i].above);
+        json_number(f, "difference", r->steps[i].difference);
+        json_number(f, "best", r->steps[i].best);
+        json_number(f, "error", r->steps[i].error);
         fputc('}', f);
     }
     fprintf(f, "]}\n");

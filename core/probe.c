@@ -14,6 +14,7 @@
 
 #define SAFETY 10
 #define RESOLVE 1e-6   /* an error of one typical element that a probe must be able to see */
+#define SMALLEST 1e-2  /* of that: an estimate of so small an error may be luck */
 #define STEP 0x1p-16   /* of bisection: n h^2 of truncation and eps sqrt(n) / h of rounding are both far below 1 */
 
 typedef struct probe {
@@ -21,7 +22,7 @@ typedef struct probe {
     int64_t n;
     double *a, *from, *direction, *part; /* part: the direction where it is followed, else 0 */
     gr_slope slope;
-    double mismatch, tolerance, expected;
+    double mismatch, tolerance, expected, typical; /* typical: the size of one term */
 } probe;
 
 /* +-scale, from the bits of a number that depends on the element and the seed (splitmix64). */
@@ -55,13 +56,14 @@ static bool probe_direction(probe *q, uint64_t seed)
     double squares, rtol = k->rtol;
     choose(q, seed);
     q->expected = along(q, 0, q->n, &squares);
-    double goal = RESOLVE * sqrt(squares / (double)q->n);
+    q->typical = sqrt(squares / (double)q->n);
+    double goal = RESOLVE * q->typical;
     if (q->expected != 0 && goal < rtol * fabs(q->expected)) k->rtol = goal / fabs(q->expected);
     gr_path p = { .from = q->from, .direction = q->direction };
     bool ok = gr__difference(k, &p, &q->slope);
     k->rtol = rtol;
     q->mismatch = q->slope.value - q->expected;
-    q->tolerance = fmax(SAFETY * q->slope.error, 1e-13 * sqrt(squares) + 1e-15 * fabs(q->expected));
+    q->tolerance = fmax(SAFETY * q->slope.error, SMALLEST * goal + 1e-13 * sqrt(squares) + 1e-15 * fabs(q->expected));
     return ok;
 }
 
@@ -161,6 +163,7 @@ bool gr__check_fast(gr_check *k)
         ratio[i] = q.expected / q.slope.value;
         vague = vague || q.slope.kind != GR_SMOOTH || !isfinite(q.mismatch) || q.slope.error > 1e4 * RESOLVE * fabs(q.expected) + q.tolerance;
         wrong = !vague && fabs(q.mismatch) > q.tolerance;
+        if (!vague && !wrong && q.typical > 0) r->largest_error = fmax(r->largest_error, fabs(q.mismatch) / q.typical);
     }
     restore(&q);
     r->probe_evaluations = r->evaluations;

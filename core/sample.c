@@ -73,7 +73,7 @@ static gr_tensor *apply(gr_tensor **x, void *user)
 static gr_tensor *make(gr_ctx *c, const gr_sample_input *in, uint64_t *state)
 {
     GR_SCOPE(c);
-    gr_tensor *t = gr_zeros(c, in->shape, .dtype = in->type ? in->type : GR_F64);
+    gr_tensor *t = gr_zeros(c, in->shape, .dtype = in->type ? in->type : GR_F32);
     if (!t) return NULL;
     double *v = gr__arena_alloc(gr__scope_now(c), (size_t)(t->numel + 1) * sizeof *v);
     for (int64_t i = 0; v && i < t->numel; i++) v[i] = gr__sample_value(in, state);
@@ -85,7 +85,7 @@ static bool check_sample(gr_ctx *c, sampled *s, gr_gradcheck_report *r, gr_gradc
 {
     gr_sample_input in[GR_SAMPLE_INPUTS];
     gr_tensor *x[GR_SAMPLE_INPUTS];
-    uint64_t state = 7;
+    uint64_t state = 7 + o.seed;
     s->n = gr__sample_parse(s->sample->inputs, in);
     if (s->n <= 0) gr_fail(c, GR_EFORMAT, "gr_gradcheck_op(%s): cannot read the sample \"%s\". Fix: write it as \"[2, 3] in 0..1; i64 [3]\"",
                            s->op->name, s->sample->inputs);
@@ -94,13 +94,36 @@ static bool check_sample(gr_ctx *c, sampled *s, gr_gradcheck_report *r, gr_gradc
     return !gr_failed(c) && gr_gradcheck_with(apply, s, x, s->n, r, o);
 }
 
+/* Of a record without samples that has the shape of its inputs: rank 0, size 0 and 1, and more than any vector holds. */
+#define SHAPES 6
+#define SAMPLE_TEXT 128
+static bool generate(const gr_op *op, gr_sample *out, char text[SHAPES][SAMPLE_TEXT])
+{
+    static const char *const shape[SHAPES] = { "[2, 3]", "[]", "[1]", "[0, 2]", "[37]", "[2, 1, 3, 2]" };
+    int n = op->arity < 0 ? 2 : op->arity;
+    if (op->shape || n < 1 || n > GR_SAMPLE_INPUTS) return false;
+    for (int s = 0; s < SHAPES; s++) {
+        gr_text t = { text[s], SAMPLE_TEXT, 0 };
+        for (int i = 0; i < n; i++) gr__put(&t, "%s%s", i ? "; " : "", shape[s]);
+        out[s] = (gr_sample){ text[s], NULL };
+    }
+    out[SHAPES] = (gr_sample){ NULL, NULL };
+    return true;
+}
+
 bool gr_gradcheck_op_with(const gr_op *op, gr_gradcheck_report *report, gr_gradcheck_opts o)
 {
     gr_gradcheck_report local, all = { .verdict = GR_CHECK_ERROR };
     if (!report) report = &local;
     *report = all;
-    if (!op || !op->samples || !op->samples[0].inputs) return false;
-    for (const gr_sample *s = op->samples; s->inputs; s++) {
+    gr_sample own[SHAPES + 1] = { { NULL, NULL } };
+    char text[SHAPES][SAMPLE_TEXT];
+    const gr_sample *samples = op && op->samples && op->samples[0].inputs ? op->samples : own;
+    if (op && samples == own && !generate(op, own, text))
+        snprintf(report->diagnosis, sizeof report->diagnosis,
+                 "%.40s has no samples, and what shapes it takes only it knows. Fix: .samples = (const gr_sample[]){ { \"[2, 3]; [3] in 0.5..2\", NULL }, { NULL, NULL } }", op->name);
+    if (!samples->inputs) return false;
+    for (const gr_sample *s = samples; s->inputs; s++) {
         gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64 });
         sampled one = { .op = op, .sample = s };
         *report = (gr_gradcheck_report){ .verdict = GR_CHECK_ERROR };

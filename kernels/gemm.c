@@ -1,86 +1,139 @@
-/* Matrix product c = a b, any strides for a and b.
+/* Matrix product c = a b, any strides.
  *
- * One tile kernel: MR x NR of c in registers; each step over k loads NV vectors of a row of b and multiplies them by one
- * number from each of MR rows of a. It reads a and b through strides, so the same kernel serves three plans:
+ * One tile of c, MR x NR, stays in registers while k runs: each step loads NV vectors of a row of b and multiplies them by
+ * one number from each of MR rows of a, so NV + MR loads feed MR NV multiply-adds. Two of them start in a cycle and each
+ * takes four, so 8 accumulators would do for the latency; as many as there are registers make the loads few.
+ *   AVX-512   14 x 2 = 28 accumulators + 2 of b + 1 of a of 32 registers
+ *   AVX2       6 x 2 = 12              + 2      + 1      of 16
+ *   portable   4 x 2 =  8              + 2      + 1      of 16 with SSE
+ * A tile reads a and b through strides, so that in place and packed are one kernel, and a transpose costs nothing but its
+ * packing. What runs beside the steps hides latencies: b is fetched into the first-level cache AHEAD steps before its use,
+ * the next panel of b into the second, and a row of c now and then. All at once they would block what the steps wait for.
  *
- *   dots      both contiguous along k, few columns or rows: vectors run along k and are summed at the end
- *   direct    the rows of b are contiguous, and it fits the second-level cache or a has few rows: nothing is packed
- *   blocked   KC rows of b are packed into panels of NR columns, MC rows of a into panels of MR rows, which the caches
- *             hold; packing reads through any strides, so transposes cost nothing
+ *   for KC of k:  for MC of m:  for NR of n:  tiles of MC x NR      b[KC, NR] in the first cache or the second, a[MC, KC] in the second
  *
- * A last panel narrower than NR is packed with zeros and its tile copied out of a buffer. Rows are split evenly, 64 into
- * 6 tiles of 10 and 11, rather than into full tiles and a thin rest. Every c[i, j] is summed over k in an order that
- * depends on the shape alone.
+ * Packed is only what pays. b: when it is stored by columns, through W x LANE transposes in registers; when it is large, since
+ * its rows lie pages apart: the first tile of a panel writes what it reads, at no cost in time. a: when its rows lie pages
+ * apart and are read often. Small products are not packed at all. At the right edge masks stand for missing columns; nothing
+ * is padded, so 0 inf occurs only where it is meant.
+ *
+ * c with at most FEW columns is done as c^T = b^T a^T, so that a vector is full of rows of a. c with at most FEW rows:
+ * tiles of WIDE vectors, or, when both factors are contiguous along k, dot products with vectors along k.
+ *
+ * Every c[i, j] is summed over k in an order that depends on the shape and strides alone, whichever tile it falls into; so
+ * the parts of a product, which threads may share, have the bits of the whole.
  * The body is included once for f32 and once for f64.
  * SPDX-License-Identifier: MIT */
-#include "kernels/isa.h"
+#include "kernels/block.h"
 
 #include <string.h>
 
 #define NV 2 /* vectors in a row of the tile */
 #if VECTOR_BYTES == 64
-#define MR 12 /* 24 accumulators + 2 of b + 1 of a of 32 registers */
+#define MR 14
+#define WIDE 8 /* vectors in a row of a tile of at most FEW rows: 24 accumulators */
 #elif VECTOR_BYTES == 32
-#define MR 6 /* 12 accumulators + 2 + 1 of 16 registers */
+#define MR 6
+#define WIDE 4
 #else
-#define MR 4 /* 8 accumulators of 16 registers */
+#define MR 4
+#define WIDE 4
 #endif
-#define KC 384        /* an NR x KC panel of b stays in the first-level cache beside one of a */
-#define MC (MR * 16)  /* MC x KC of a in the second */
-#define DIRECT 131072 /* elements of b up to which its rows are read in place: 512 KiB of f32 */
+#define FEW 3
+#define AHEAD 8
+#define LARGE 6         /* tiles of rows from which packing b pays */
+#define KC 384          /* c is read and written once in KC steps */
+#define MC (MR * 16)    /* MC x KC of a: a fifth of a second-level cache of 2 MiB, beside b and c */
+#define DIRECT 65536    /* elements of b up to which its rows are read in place */
+#define RESIDENT 262144 /* elements of a that the second-level cache holds while all of b passes by, a panel at a time */
+#define PAGE 4096       /* bytes; rows so far apart share a set of the first-level cache, and each needs an entry of the TLB */
 
-#define UNROLL _Pragma("GCC unroll 16")
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
-/* Rounds once where the machine can, twice where it cannot. */
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#define MULADD_f32(b, a, c) ((f32_vec)_mm512_fmadd_ps((__m512)(b), _mm512_set1_ps(a), (__m512)(c)))
-#define MULADD_f64(b, a, c) ((f64_vec)_mm512_fmadd_pd((__m512d)(b), _mm512_set1_pd(a), (__m512d)(c)))
-#define FUSED_f32(b, a, c) ((f32_vec)_mm512_fmadd_ps((__m512)(b), (__m512)(a), (__m512)(c)))
-#define FUSED_f64(b, a, c) ((f64_vec)_mm512_fmadd_pd((__m512d)(b), (__m512d)(a), (__m512d)(c)))
-#elif defined(__FMA__)
-#include <immintrin.h>
-#define MULADD_f32(b, a, c) ((f32_vec)_mm256_fmadd_ps((__m256)(b), _mm256_set1_ps(a), (__m256)(c)))
-#define MULADD_f64(b, a, c) ((f64_vec)_mm256_fmadd_pd((__m256d)(b), _mm256_set1_pd(a), (__m256d)(c)))
-#define FUSED_f32(b, a, c) ((f32_vec)_mm256_fmadd_ps((__m256)(b), (__m256)(a), (__m256)(c)))
-#define FUSED_f64(b, a, c) ((f64_vec)_mm256_fmadd_pd((__m256d)(b), (__m256d)(a), (__m256d)(c)))
-#else
-#define MULADD_f32(b, a, c) ((c) + (b) * (a))
-#define MULADD_f64(b, a, c) ((c) + (b) * (a))
-#define FUSED_f32(b, a, c) ((c) + (b) * (a))
-#define FUSED_f64(b, a, c) ((c) + (b) * (a))
-#endif
+/* How many of `most` make up n: a division takes as long as a small product, so most are spared. */
+static inline int64_t count_of(int64_t n, int64_t most) { return n <= most ? 1 : (n + most - 1) / most; }
+/* n in as few shares of at most `most` as can be, all alike: 64 rows in tiles of 13, 13, 13, 13, 12 */
+static inline int64_t share(int64_t n, int64_t most)
+{
+    const int64_t shares = count_of(n, most);
+    return shares == 1 ? n : (n + shares - 1) / shares;
+}
+
+/* How a product is done. m, n: of the part; all else follows from the whole. */
+typedef struct plan {
+    int64_t m, n, k, as[2], bs[2], cs[2]; /* of c = a b, or of c^T = b^T a^T if swap */
+    int64_t row, column;                  /* where the part begins */
+    int64_t units;                        /* of the whole, of which a part has some */
+    int64_t rows, width, kc, mc;          /* of a tile, of a panel; steps, rows between changes of the panel */
+    bool swap, dots, pack_a, pack_b;
+} plan;
+
+static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t element)
+{
+    const int64_t w = VECTOR_BYTES / element;
+    plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 } };
+    if (s->n <= FEW && s->n < s->m && (s->as[0] == 1 || s->k >= 2 * w))
+        p = (plan){ .m = s->n, .n = s->m, .k = s->k, .as = { s->bs[1], s->bs[0] }, .bs = { s->as[1], s->as[0] }, .cs = { 1, s->cs }, .swap = true };
+    p.rows = share(p.m, MR);
+    p.dots = p.m <= FEW && p.bs[0] == 1 && p.bs[1] != 1 && p.k >= 2 * w;
+    p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
+    p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
+    p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.m > 4 * MR && p.n > 2 * NV * w && (p.as[1] != 1 || p.as[0] * element >= PAGE);
+    p.mc = p.m * p.kc <= RESIDENT ? p.m : MC / p.rows * p.rows;
+    p.width = p.dots ? 4 : p.m <= FEW && !p.pack_b ? WIDE * w : NV * w;
+    /* columns, unless each of their parts would pack all of a; enough rows that packing b for each of their parts is nothing */
+    const int64_t rows = p.pack_b ? 8 * p.rows : p.rows, by_row = count_of(p.m, rows), by_column = p.pack_a && !p.dots ? 0 : count_of(p.n, p.width);
+    p.units = by_row > by_column ? by_row : by_column;
+    if (first == 0 && end >= p.units) return p;
+    if (by_row > by_column) p.row = first * rows, p.m = least(p.m, end * rows) - p.row;
+    else p.column = first * p.width, p.n = least(p.n, end * p.width) - p.column;
+    return p;
+}
+
+/* Elements of packed a, as pack() writes it, and of packed b: one panel, unless MC rows at a time come back to each. */
+static int64_t packed_a(const plan *p, int64_t w)
+{
+    return !p->pack_a ? 0 : p->dots ? p->m * p->k : round_up(round_up(p->mc, p->rows) * p->kc, w) + w;
+}
+static int64_t packed_b(const plan *p, int64_t w) { return !p->pack_b ? 0 : (p->mc < p->m ? round_up(p->n, w) : NV * w) * p->kc; }
 
 #define T float
 #define S f32
-#define MULADD MULADD_f32
-#define FUSED FUSED_f32
 #include "kernels/gemm_body.h"
 #undef T
 #undef S
-#undef MULADD
-#undef FUSED
 #define T double
 #define S f64
-#define MULADD MULADD_f64
-#define FUSED FUSED_f64
 #include "kernels/gemm_body.h"
 #undef T
 #undef S
-#undef MULADD
-#undef FUSED
 
+static size_t part_scratch(const gr_gemm_size *s, int type)
+{
+    if (s->m == 0 || s->n == 0 || s->k == 0) return 0;
+    const int64_t element = type == GR_K_F32 ? 4 : 8, w = VECTOR_BYTES / element;
+    const plan p = plan_for(s, 0, INT64_MAX, element);
+    return (size_t)round_up((packed_a(&p, w) + packed_b(&p, w)) * element, 64);
+}
+
+static int64_t units(const gr_gemm_size *s, int type)
+{
+    if (s->m == 0 || s->n == 0 || s->k == 0) return 1;
+    return plan_for(s, 0, INT64_MAX, type == GR_K_F32 ? 4 : 8).units;
+}
+
+/* What any strides and any smaller size need at most. */
 static size_t scratch_bytes(int64_t m, int64_t n, int64_t k, int type)
 {
-    (void)m;
-    int64_t size = type == GR_K_F32 ? 4 : 8;
-    return (size_t)((MC * KC + round_up(n, NV * VECTOR_BYTES / size) * least(k, KC)) * size + 64);
+    const int64_t element = type == GR_K_F32 ? 4 : 8, width = NV * VECTOR_BYTES / element;
+    const int64_t a = least((m + MR) * k, RESIDENT + MR * KC) + FEW * k + 2 * width, b = round_up(n, width) * least(k, KC) + width * k;
+    return (size_t)round_up((a + b) * element, 64);
 }
 
 void FOR_ISA(gr__fill_gemm)(gr_kernel_table *t)
 {
     t->gemm[GR_K_F32] = f32_gemm, t->gemm[GR_K_F64] = f64_gemm;
-    t->gemm_scratch = scratch_bytes;
+    t->gemm_part[GR_K_F32] = f32_gemm_part, t->gemm_part[GR_K_F64] = f64_gemm_part;
+    t->gemm_units = units, t->gemm_scratch = scratch_bytes, t->gemm_part_scratch = part_scratch;
 }

@@ -1,182 +1,270 @@
-/* The matrix product for one type: T, its suffix S, MULADD(vector, number, vector), FUSED(vector, vector, vector). No
- * include guard: it is included once for each type.
+/* The matrix product for one type: T, its suffix S. No include guard: it is included once for each type.
  * SPDX-License-Identifier: MIT */
-#define N2(a, b) a##_##b
-#define N(a, b) N2(a, b)
 #define vec N(S, vec)
 #define W N(S, W)
-#define NR N(S, NR)
-typedef T vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
-enum { W = VECTOR_BYTES / (int)sizeof(T), NR = NV * W };
+#define LANE N(S, LANE)
+#define NR (NV * W)
 
-/* One tile of rows x nv vectors: c = or += a b. as: strides of a by row and by k; bs: of b by k; cs: of c by row. */
-static inline __attribute__((always_inline)) void N(S, tile)(const int rows, const int nv, int64_t kc, const T *a, int64_t as0, int64_t as1,
-                                                             const T *b, int64_t bs, T *c, int64_t cs, bool add)
+/* ---- tiles -------------------------------------------------------------------------------------------------------------*/
+/* How a tile walks: steps over k; strides of a by row and by step, of b by step, of c by row. */
+typedef struct N(S, walk) {
+    int64_t kc, a_row, a_k, b_k, c_row;
+    const T *next; /* what to fetch, a line with each step */
+    int64_t next_k;
+    T *copy;          /* where a fused tile packs b */
+    N(S, edge) last;  /* columns of an edge tile */
+    bool add;
+} N(S, walk);
+
+/* EDGE: at most W columns, by mask. WHOLE: nv W columns. PACKED: that, of a large product, with much to fetch. FUSED: that, and
+ * packs what it reads of b. */
+enum { N(S, EDGE), N(S, WHOLE), N(S, PACKED), N(S, FUSED), N(S, KINDS) };
+
+/* One tile of rows x nv vectors: c = or += a b. */
+INLINE void N(S, tile)(const int rows, const int nv, const int kind, const N(S, walk) *s, const T *a,
+                                                             const T *b, T *c)
 {
-    vec left[MR], right[MR]; /* the tile; right only for nv = 2 */
-    UNROLL for (int i = 0; i < rows; i++) left[i] = right[i] = (vec){ 0 };
-    const T *a3 = a + 3 * as0, *a6 = a + 6 * as0, *a9 = a + 9 * as0; /* the rows between are one and two strides away */
-    for (int64_t k = 0; k < kc; k++, b += bs) {
-        const vec b0 = *(const vec *)b, b1 = nv == 2 ? *(const vec *)(b + W) : b0;
-        UNROLL for (int i = 0; i < rows; i++) {
-            const T x = (i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : a9)[i % 3 * as0];
-            left[i] = MULADD(b0, x, left[i]);
-            if (nv == 2) right[i] = MULADD(b1, x, right[i]);
-        }
-        a += as1, a3 += as1, a6 += as1, a9 += as1;
-    }
-    UNROLL for (int i = 0; i < rows; i++) {
-        vec *out = (vec *)(c + i * cs);
-        if (add) left[i] += out[0];
-        out[0] = left[i];
-        if (nv == 1) continue;
-        if (add) right[i] += out[1];
-        out[1] = right[i];
-    }
-}
-
-typedef void N(S, tile_fn)(int64_t kc, const T *a, int64_t as0, int64_t as1, const T *b, int64_t bs, T *c, int64_t cs, bool add);
-#define TILE(rows)                                                                                                   \
-    static void N(S, tile1_##rows)(int64_t kc, const T *a, int64_t as0, int64_t as1, const T *b, int64_t bs, T *c, int64_t cs, bool add) \
-    {                                                                                                                \
-        N(S, tile)(rows, 1, kc, a, as0, as1, b, bs, c, cs, add);                                                     \
-    }                                                                                                                \
-    static void N(S, tile2_##rows)(int64_t kc, const T *a, int64_t as0, int64_t as1, const T *b, int64_t bs, T *c, int64_t cs, bool add) \
-    {                                                                                                                \
-        N(S, tile)(rows, 2, kc, a, as0, as1, b, bs, c, cs, add);                                                     \
-    }
-#define TILES_4(X) X(1) X(2) X(3) X(4)
-#define TILES_6(X) TILES_4(X) X(5) X(6)
-#define TILES_12(X) TILES_6(X) X(7) X(8) X(9) X(10) X(11) X(12)
-#if MR == 12
-#define TILES TILES_12
-#elif MR == 6
-#define TILES TILES_6
-#else
-#define TILES TILES_4
-#endif
-TILES(TILE)
-#define ENTRY(rows) { N(S, tile1_##rows), N(S, tile2_##rows) },
-static N(S, tile_fn) *const N(S, tiles)[MR + 1][NV] = { { 0 }, TILES(ENTRY) };
-
-/* m rows against one panel of b with `width` <= NR columns. The panel has whole vectors, zeros beyond width. */
-static void N(S, panel)(int64_t m, int64_t width, int64_t kc, const T *a, int64_t as0, int64_t as1, int64_t next, const T *b, int64_t bs,
-                        T *c, int64_t cs, bool add)
-{
-    int nv = width > W ? 2 : 1;
-    int64_t tiles = (m + MR - 1) / MR, done = 0;
-    for (int64_t t = 0; t < tiles; t++) {
-        /* packed a (next > 0) comes in panels of MR rows; otherwise the rows are shared out evenly */
-        int64_t rows = next ? least(MR, m - done) : (m - done + tiles - t - 1) / (tiles - t);
-        const T *from = next ? a + t * next : a + done * as0;
-        N(S, tile_fn) *tile = N(S, tiles)[rows][nv - 1];
-        if (width == nv * W) {
-            tile(kc, from, as0, as1, b, bs, c + done * cs, cs, add);
-        } else {
-            T part[MR * NR];
-            tile(kc, from, as0, as1, b, bs, part, nv * W, false);
-            for (int64_t i = 0; i < rows; i++)
-                for (int64_t j = 0; j < width; j++) {
-                    T *out = c + (done + i) * cs + j;
-                    *out = add ? *out + part[i * nv * W + j] : part[i * nv * W + j];
+    const int64_t kc = s->kc, row = s->a_row, a_k = s->a_k, b_k = s->b_k, c_row = s->c_row, next_k = s->next_k;
+    const N(S, edge) last = s->last;
+    const T *a3 = a + 3 * row, *a6 = a3 + 3 * row, *a9 = a6 + 3 * row, *a12 = a9 + 3 * row; /* the rows between: a stride away, or two */
+    const T *next = s->next;
+    T *copy = s->copy;
+    vec acc[MR][WIDE];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (vec){ 0 };
+#define A(i) ((i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : i < 12 ? a9 : a12)[i % 3 * row] - (vec){ 0 })
+#define B(v) (kind == N(S, EDGE) ? N(S, load_edge)(b, last) : *(const vec *)(b + v * W))
+    const T *touch = c;
+    const int64_t every = kind >= N(S, PACKED) ? kc / rows + 1 : kc; /* steps for each row of c that is fetched */
+    for (int64_t k = 0, to; k < kc;) {
+        if (kind >= N(S, PACKED)) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1), touch += c_row;
+        for (to = least(k + every, kc); k < to; k++) {
+            if (kind >= N(S, PACKED)) {
+                UNROLL for (int v = 0; v < nv; v++) __builtin_prefetch(b + AHEAD * b_k + v * W);
+                __builtin_prefetch(next, 0, 2), next += next_k;
+            }
+            if (rows < nv) { /* the fewer stay in registers */
+                vec x[FEW];
+                UNROLL for (int i = 0; i < rows; i++) x[i] = A(i);
+                UNROLL for (int v = 0; v < nv; v++) {
+                    const vec y = B(v);
+                    UNROLL for (int i = 0; i < rows; i++) acc[i][v] = N(S, fma)(y, x[i], acc[i][v]);
                 }
+            } else {
+                vec y[WIDE];
+                UNROLL for (int v = 0; v < nv; v++) y[v] = B(v);
+                if (kind == N(S, FUSED)) {
+                    UNROLL for (int v = 0; v < nv; v++) *(vec *)(copy + v * W) = y[v];
+                    copy += NR;
+                }
+                UNROLL for (int i = 0; i < rows; i++) {
+                    const vec x = A(i);
+                    UNROLL for (int v = 0; v < nv; v++) acc[i][v] = N(S, fma)(y[v], x, acc[i][v]);
+                }
+            }
+            a += a_k, a3 += a_k, a6 += a_k, a9 += a_k, a12 += a_k, b += b_k;
         }
-        done += rows;
+    }
+#undef A
+#undef B
+    if (s->add)
+        UNROLL for (int i = 0; i < rows; i++)
+            UNROLL for (int v = 0; v < nv; v++) acc[i][v] += kind == N(S, EDGE) ? N(S, load_edge)(c + i * c_row, last) : *(const vec *)(c + i * c_row + v * W);
+    UNROLL for (int i = 0; i < rows; i++, c += c_row)
+        UNROLL for (int v = 0; v < nv; v++) {
+            if (kind == N(S, EDGE)) N(S, store_edge)(c, last, acc[i][v]);
+            else *(vec *)(c + v * W) = acc[i][v];
+        }
+}
+
+typedef void N(S, tile_fn)(const N(S, walk) *s, const T *a, const T *b, T *c);
+#define TILE(name, rows, nv, kind)                                                                                   \
+    static void N(S, name##_##rows)(const N(S, walk) *s, const T *a, const T *b, T *c) { N(S, tile)(rows, nv, N(S, kind), s, a, b, c); }
+/* More than 6 MR rows in shares leave none lower than the tall tiles, but for the last. */
+#define LOW(rows) TILE(edge, rows, 1, EDGE) TILE(whole, rows, NV, WHOLE)
+#define TALL(rows) LOW(rows) TILE(packed, rows, NV, PACKED) TILE(fused, rows, NV, FUSED)
+#define LOW_ENTRY(rows) { N(S, edge_##rows), N(S, whole_##rows), 0, 0 },
+#define TALL_ENTRY(rows) { N(S, edge_##rows), N(S, whole_##rows), N(S, packed_##rows), N(S, fused_##rows) },
+#if MR == 14
+#define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) LOW(3) LOW(4) LOW(5) LOW(6) LOW(7) LOW(8) LOW(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14)
+#elif MR == 6
+#define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) LOW(3) LOW(4) TALL(5) TALL(6)
+#else
+#define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) TALL(3) TALL(4)
+#endif
+UP_TO_MR(LOW, TALL)
+TILE(wide, 1, WIDE, WHOLE)
+TILE(wide, 2, WIDE, WHOLE)
+TILE(wide, 3, WIDE, WHOLE)
+static N(S, tile_fn) *const N(S, tiles)[MR + 1][N(S, KINDS)] = { { 0 }, UP_TO_MR(LOW_ENTRY, TALL_ENTRY) };
+static N(S, tile_fn) *const N(S, wides)[FEW + 1] = { 0, N(S, wide_1), N(S, wide_2), N(S, wide_3) };
+
+/* m rows of a, in tiles, `a_tile` elements apart, against w columns of b: a whole panel or at most W of them. */
+static void N(S, panel)(const plan *p, N(S, walk) *s, int64_t m, int64_t w, const T *a, int64_t a_tile, const T *b, T *c)
+{
+    for (int64_t i = 0; i < m; i += p->rows, a += a_tile) {
+        const int64_t rows = least(p->rows, m - i), c_row = s->c_row;
+        const int kind = w <= W ? N(S, EDGE) : s->copy && i == 0 ? N(S, FUSED) : p->pack_b && s->kc >= 64 && N(S, tiles)[rows][N(S, PACKED)] ? N(S, PACKED) : N(S, WHOLE);
+        N(S, tile_fn) *tile = w > NR ? N(S, wides)[rows] : N(S, tiles)[rows][kind];
+        if (i == p->rows) s->next += W;
+        if (p->cs[1] == 1) {
+            tile(s, a, b, c + i * c_row);
+        } else { /* the columns of c^T are the rows of c */
+            T part[MR * WIDE * W];
+            s->c_row = w;
+            tile(s, a, b, part);
+            s->c_row = c_row;
+            for (int64_t j = 0; j < w; j++)
+                for (int64_t r = 0; r < rows; r++) c[(i + r) * c_row + j * p->cs[1]] = part[r * w + j];
+        }
+        if (kind == N(S, FUSED)) b = s->copy, s->b_k = NR;
     }
 }
 
-/* out[panel][k][w] = x[(panel width + w) rs + k cs], zero beyond n */
+/* ---- packing -----------------------------------------------------------------------------------------------------------*/
+/* out[panel][k][r] = x[(panel width + r) rs + k cs]; what lies beyond n is anything. Writes up to W elements behind. */
 static void N(S, pack)(int64_t n, int64_t kc, const T *x, int64_t rs, int64_t cs, int64_t width, T *out)
 {
-    for (int64_t i = 0; i < n; i += width, out += width * kc) {
-        int64_t w = least(width, n - i);
-        const T *from = x + i * rs;
-        if (w < width) memset(out, 0, (size_t)(width * kc) * sizeof(T));
-        if (rs == 1) {
-            for (int64_t k = 0; k < kc; k++) memcpy(out + k * width, from + k * cs, (size_t)w * sizeof(T));
-            continue;
+    for (int64_t i = 0; i < n; i += width, out += width * kc)
+        for (int64_t count = least(width, n - i), r = (count - 1) / W * W; r >= 0; r -= W) { /* downwards: mends what was overrun */
+            const int64_t some = least(W, count - r);
+            const T *from = x + (i + r) * rs, *row[W];
+            T *to = out + r;
+            int64_t k = 0;
+            if (rs == 1) {
+                const N(S, edge) mask = N(S, first)(some);
+                for (; k < kc; k++) *(vec *)(to + k * width) = N(S, load_edge)(from + k * cs, mask);
+                continue;
+            }
+            for (int64_t q = 0; q < W; q++) row[q] = from + least(q, some - 1) * rs;
+            for (; cs == 1 && k + LANE <= kc; k += LANE) {
+                vec block[LANE];
+                UNROLL for (int q = 0; q < LANE; q++) block[q] = N(S, lanes)(row + q, k);
+                N(S, transpose)(block);
+                UNROLL for (int q = 0; q < LANE; q++) *(vec *)(to + (k + q) * width) = block[q];
+            }
+            for (; k < kc; k++)
+                for (int64_t q = 0; q < some; q++) to[k * width + q] = row[q][k * cs];
         }
-        int64_t k = 0;
-        for (; k + 8 <= kc; k += 8) /* eight columns at a time: each line that is read is used up */
-            for (int64_t j = 0; j < w; j++)
-                for (int q = 0; q < 8; q++) out[(k + q) * width + j] = from[j * rs + (k + q) * cs];
-        for (; k < kc; k++)
-            for (int64_t j = 0; j < w; j++) out[k * width + j] = from[j * rs + k * cs];
+}
+
+/* ---- dot products ------------------------------------------------------------------------------------------------------*/
+/* sum[4 i + j] = x[i] y[j], rows x 4 dot products of length k */
+INLINE void N(S, dot)(const int rows, int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW])
+{
+    const int ways = rows == 1 ? 2 : 1, all = 4 * rows; /* two sums of each hide the latency of the addition */
+    vec acc[4 * FEW];
+    UNROLL for (int i = 0; i < ways * all; i++) acc[i] = (vec){ 0 };
+    int64_t l = 0;
+    for (; l + ways * W <= k; l += ways * W)
+        UNROLL for (int u = 0; u < ways; u++)
+            UNROLL for (int j = 0; j < 4; j++) {
+                const vec b = *(const vec *)(y[j] + l + u * W);
+                UNROLL for (int i = 0; i < rows; i++) acc[u * all + 4 * i + j] = N(S, fma)(*(const vec *)(x + i * xs + l + u * W), b, acc[u * all + 4 * i + j]);
+            }
+    for (; l < k; l += W) {
+        const N(S, edge) some = N(S, first)(least(W, k - l));
+        UNROLL for (int j = 0; j < 4; j++) {
+            const vec b = N(S, load_edge)(y[j] + l, some);
+            UNROLL for (int i = 0; i < rows; i++) acc[4 * i + j] = N(S, fma)(N(S, load_edge)(x + i * xs + l, some), b, acc[4 * i + j]);
+        }
+    }
+    if (ways == 2)
+        UNROLL for (int j = 0; j < 4; j++) acc[j] += acc[4 + j];
+    UNROLL for (int i = 0; i < all; i += LANE) {
+        N(S, transpose)(acc + i);
+        UNROLL for (int q = 1; q < LANE; q++) acc[i] += acc[i + q];
+        const N(S, lane) *lane = (const N(S, lane) *)&acc[i];
+        N(S, lane) total = lane[0];
+        UNROLL for (int q = 1; q < W / LANE; q++) total += lane[q];
+        *(N(S, lane) *)(sum + i) = total;
+    }
+}
+typedef void N(S, dot_fn)(int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW]);
+#define DOT(rows)                                                                                                    \
+    static void N(S, dot_##rows)(int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW]) { N(S, dot)(rows, k, x, xs, y, sum); }
+DOT(1) DOT(2) DOT(3)
+
+static void N(S, dots)(const plan *p, const T *a, const T *b, T *c, T *scratch)
+{
+    static N(S, dot_fn) *const dot[FEW + 1] = { 0, N(S, dot_1), N(S, dot_2), N(S, dot_3) };
+    for (int64_t i = 0; p->pack_a && i < p->m; i++)
+        for (int64_t k = 0; k < p->k; k++) scratch[i * p->k + k] = a[i * p->as[0] + k * p->as[1]];
+    for (int64_t j = 0; j < p->n; j += 4) {
+        const T *y[4];
+        T sum[4 * FEW];
+        for (int64_t q = 0; q < 4; q++) y[q] = b + least(j + q, p->n - 1) * p->bs[1];
+        dot[p->m](p->k, p->pack_a ? scratch : a, p->pack_a ? p->k : p->as[0], y, sum);
+        for (int64_t i = 0; i < p->m; i++)
+            for (int64_t q = 0; q < least(4, p->n - j); q++) c[i * p->cs[0] + (j + q) * p->cs[1]] = sum[4 * i + q];
     }
 }
 
-/* Four dot products of length k at once, vectors along k. */
-static void N(S, dots)(int64_t m, int64_t n, int64_t k, const T *a, int64_t ar, const T *b, int64_t br, T *c, int64_t cs)
+/* ---- the product -------------------------------------------------------------------------------------------------------*/
+/* kc steps from k0 on of the rows from i0 on, against all columns */
+static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const T *b, T *c, T *pa, T *pb)
 {
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j += 4) {
-            const int64_t q = least(4, n - j);
-            const T *x = a + i * ar, *y[4];
-            for (int64_t p = 0; p < 4; p++) y[p] = b + (j + (p < q ? p : 0)) * br;
-            vec acc[4][2] = { { { 0 } } };
-            int64_t l = 0;
-            for (; l + 2 * W <= k; l += 2 * W)
-                for (int p = 0; p < 4; p++)
-                    for (int v = 0; v < 2; v++) acc[p][v] = FUSED(*(const vec *)(y[p] + l + v * W), *(const vec *)(x + l + v * W), acc[p][v]);
-            for (int64_t p = 0; p < q; p++) {
-                vec s = acc[p][0] + acc[p][1];
-                T sum = 0;
-                for (int v = 0; v < W; v++) sum += s[v];
-                for (int64_t r = l; r < k; r++) sum += x[r] * y[p][r];
-                c[i * cs + j + p] = sum;
+    const int64_t kc = least(p->kc, p->k - k0), mc = least(p->mc, p->m - i0);
+    N(S, walk) s = { .kc = kc, .a_row = p->pack_a ? 1 : p->as[0], .a_k = p->pack_a ? p->rows : p->as[1], .c_row = p->cs[0], .add = k0 > 0 };
+    a += i0 * p->as[0] + k0 * p->as[1], b += k0 * p->bs[0], c += i0 * p->cs[0];
+    if (p->pack_a) N(S, pack)(mc, kc, a, p->as[0], p->as[1], p->rows, pa), a = pa;
+    for (int64_t j = 0, w; j < p->n; j += w) {
+        w = p->n - j >= p->width ? p->width : p->n - j >= NR ? NR : least(W, p->n - j);
+        const T *bj = b + j * p->bs[1];
+        const int64_t after = j + w < p->n ? w : 0;
+        s.last = N(S, first)(least(w, W));
+        s.b_k = p->bs[0], s.next = bj + after * p->bs[1], s.next_k = s.b_k, s.copy = NULL;
+        if (p->pack_b) {
+            T *panel = pb + (p->mc < p->m ? j * kc : 0);
+            if (i0 == 0 && p->bs[1] == 1 && w == NR && N(S, tiles)[least(p->rows, mc)][N(S, FUSED)]) {
+                s.copy = panel;
+            } else {
+                s.b_k = round_up(w, W);
+                if (i0 == 0) N(S, pack)(w, kc, bj, p->bs[1], p->bs[0], s.b_k, panel);
+                else s.next = panel + after * kc, s.next_k = s.b_k;
+                bj = panel;
             }
         }
+        N(S, panel)(p, &s, mc, w, a, p->rows * (p->pack_a ? kc : p->as[0]), bj, c + j * p->cs[1]);
+    }
 }
 
-static void N(S, direct)(int64_t m, int64_t n, int64_t k, const T *a, const int64_t as[2], const T *b, int64_t bs, T *c, int64_t cs, T *scratch)
+static void N(S, gemm_part)(const gr_gemm_size *size, int64_t first, int64_t end, const void *a_, const void *b_, void *c_, void *scratch)
 {
-    int64_t whole = n / W * W; /* columns that are read in place */
-    for (int64_t j = 0; j < whole; j += NR) N(S, panel)(m, least(NR, whole - j), k, a, as[0], as[1], 0, b + j, bs, c + j, cs, false);
-    if (whole == n) return;
-    N(S, pack)(n - whole, k, b + whole, 1, bs, W, scratch);
-    N(S, panel)(m, n - whole, k, a, as[0], as[1], 0, scratch, W, c + whole, cs, false);
+    if (size->m == 0 || size->n == 0) return;
+    if (size->k == 0) {
+        for (int64_t i = 0; i < size->m; i++) memset((T *)c_ + i * size->cs, 0, (size_t)size->n * sizeof(T));
+        return;
+    }
+    if (size->m > FEW && size->m <= MR && size->n > FEW && size->n <= W && size->bs[1] == 1) { /* one tile: a plan would take longer */
+        const N(S, walk) s = { .kc = size->k, .a_row = size->as[0], .a_k = size->as[1], .b_k = size->bs[0], .c_row = size->cs, .last = N(S, first)(size->n) };
+        N(S, tiles)[size->m][N(S, EDGE)](&s, a_, b_, c_);
+        return;
+    }
+    const plan p = plan_for(size, first, end, sizeof(T));
+    const T *a = (p.swap ? (const T *)b_ : (const T *)a_) + p.row * p.as[0], *b = (p.swap ? (const T *)a_ : (const T *)b_) + p.column * p.bs[1];
+    T *c = (T *)c_ + p.row * p.cs[0] + p.column * p.cs[1], *pa = scratch, *pb = p.pack_a ? pa + packed_a(&p, W) : pa;
+    if (p.dots) {
+        N(S, dots)(&p, a, b, c, scratch);
+        return;
+    }
+    for (int64_t k0 = 0; k0 < p.k; k0 += p.kc)
+        for (int64_t i0 = 0; i0 < p.m; i0 += p.mc) N(S, block)(&p, k0, i0, a, b, c, pa, pb);
 }
 
-static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a_, const int64_t as[2], const void *b_, const int64_t bs[2], void *c_,
-                       int64_t cs, void *scratch)
+static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b, const int64_t bs[2], void *c, int64_t cs, void *scratch)
 {
-    const T *a = a_, *b = b_;
-    T *c = c_, *pa = scratch, *pb = pa + MC * KC;
-    if (k == 0) {
-        for (int64_t i = 0; i < m; i++) memset(c + i * cs, 0, (size_t)n * sizeof(T));
-        return;
-    }
-    if (as[1] == 1 && bs[0] == 1 && k >= 2 * W && (n <= 2 || m <= 2)) {
-        N(S, dots)(m, n, k, a, as[0], b, bs[1], c, cs);
-        return;
-    }
-    if (bs[1] == 1 && (n * k <= DIRECT || m <= 2 * MR)) { /* few rows do not pay for packing b */
-        N(S, direct)(m, n, k, a, as, b, bs[0], c, cs, scratch);
-        return;
-    }
-    for (int64_t k0 = 0; k0 < k; k0 += KC) {
-        int64_t kc = least(KC, k - k0);
-        N(S, pack)(n, kc, b + k0 * bs[0], bs[1], bs[0], NR, pb);
-        for (int64_t i0 = 0; i0 < m; i0 += MC) {
-            int64_t mc = least(MC, m - i0);
-            const T *from = a + i0 * as[0] + k0 * as[1];
-            bool packed = m > 4 * MR && n > 2 * NR; /* else a is read too seldom to pay */
-            if (packed) N(S, pack)(mc, kc, from, as[0], as[1], MR, pa);
-            for (int64_t j = 0; j < n; j += NR)
-                N(S, panel)(mc, least(NR, n - j), kc, packed ? pa : from, packed ? 1 : as[0], packed ? MR : as[1], packed ? MR * kc : 0,
-                            pb + j * kc, NR, c + i0 * cs + j, cs, k0 > 0);
-        }
-    }
+    N(S, gemm_part)(&(gr_gemm_size){ m, n, k, { as[0], as[1] }, { bs[0], bs[1] }, cs }, 0, INT64_MAX, a, b, c, scratch);
 }
 
+#undef DOT
 #undef TILE
-#undef TILES
-#undef TILES_4
-#undef TILES_6
-#undef TILES_12
-#undef ENTRY
+#undef LOW
+#undef TALL
+#undef LOW_ENTRY
+#undef TALL_ENTRY
+#undef UP_TO_MR
 #undef vec
 #undef W
+#undef LANE
 #undef NR
-#undef N
-#undef N2

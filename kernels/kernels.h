@@ -93,8 +93,8 @@ typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
                                    void *db);
 
-/* Attention scores, rows of n < 2^31, of which row r takes the first seen + r step into account (all, if there are not so many).
- * attention: x = softmax(scale x), the others 0, in place. attention_dx: from p, what that gave, and its gradient d, that of x in
+/* Attention scores, rows of n, of which row r takes the first seen + r step into account (all, if there are not so many).
+ * attention: x = softmax(scale x), the others 0, in place; scale is not 0. attention_dx: from p, what that gave, and its gradient d, that of x in
  * place of d. */
 typedef void gr_attention_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, void *x);
 typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, const void *p, void *d);
@@ -106,9 +106,15 @@ typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t s
 typedef void gr_lstm_fn(int64_t rows, int64_t n, const void *a, const void *b, const void *c, int64_t cs, void *y);
 typedef void gr_lstm_back_fn(int64_t rows, int64_t n, const void *y, const void *c, int64_t cs, const void *dy, const void *dh, void *dc, void *da);
 
-/* c[i, j] = sum_k a[i, k] b[k, j] with any strides for a and b, row stride for c; scratch as gemm_scratch says. */
+/* c = a b: c[i cs + j] = sum_k a[i as[0] + k as[1]] b[k bs[0] + j bs[1]] for i < m and j < n; scratch as gemm_scratch says, for
+ * this size or a larger one. c is made of gemm_units; gemm_part does those from first to end - 1, whose bits do not depend on how
+ * they are cut, with scratch as gemm_part_scratch says. */
+typedef struct gr_gemm_size {
+    int64_t m, n, k, as[2], bs[2], cs;
+} gr_gemm_size;
 typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
+typedef void gr_gemm_part_fn(const gr_gemm_size *s, int64_t first, int64_t end, const void *a, const void *b, void *c, void *scratch);
 
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
  * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1.
@@ -173,7 +179,10 @@ typedef struct gr_kernel_table {
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
+    gr_gemm_part_fn *gemm_part[GR_K_TYPES];
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
+    int64_t (*gemm_units)(const gr_gemm_size *s, int type);
+    size_t (*gemm_part_scratch)(const gr_gemm_size *s, int type);      /* often 0 */
     gr_conv2d_pack_fn *conv2d_pack[GR_K_TYPES], *conv2d_input_pack[GR_K_TYPES];
     gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
     gr_conv2d_bytes (*conv2d_bytes)(const gr_conv2d_size *s, int type); /* enough for each of the three */

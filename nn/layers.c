@@ -31,8 +31,8 @@ static bool linear_make(gr_module *m)
 
 static gr_tensor *linear_forward(gr_module *m, gr_tensor *x)
 {
-    gr_tensor *y = gr_matmul(x, gr_module_get(m, "weight")), *bias = gr_module_get(m, "bias");
-    return bias ? gr_add(y, bias) : y;
+    gr_tensor *w = gr_module_get(m, "weight"), *bias = gr_module_get(m, "bias");
+    return bias ? gr_addmm(bias, x, w) : gr_matmul(x, w);
 }
 
 static void linear_describe(const gr_module *m, char *out, size_t size)

@@ -89,7 +89,7 @@ static gr_tensor *lstm_forward(gr_module *m, gr_tensor *x)
     }
     gr_tensor *w = gr_module_get(m, "weight_hh"), *bias = gr_add(gr_module_get(m, "bias_ih"), gr_module_get(m, "bias_hh"));
     gr_tensor *start = gr_zeros(c, GR_SHAPE(gr_size(x, 0), a->out), .dtype = gr_dtype(w));
-    gr_tensor *gates = gr_add(gr_matmul(gr_transpose(x, 0, 1), gr_module_get(m, "weight_ih")), bias);
+    gr_tensor *gates = gr_addmm(bias, gr_transpose(x, 0, 1), gr_module_get(m, "weight_ih"));
     gr_tensor *y = gr_lstm_steps(gates, w, start, start);
     return y ? gr_transpose(gr_slice(y, -1, 0, a->out), 0, 1) : NULL;
 }

@@ -223,6 +223,9 @@ GR_API gr_tensor *gr_embedding(gr_tensor *weight, gr_tensor *index);
  * a: [..., m, k]   b: [..., k, n]   y: [..., m, n]; leading dimensions broadcast. A vector a is a row, b a column; that
  * dimension is left out of y.   Fails with GR_ESHAPE when k differs. */
 GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b);
+/* y = b + x w, as gr_add(gr_matmul(x, w), b), to which other shapes go.    gradient: db = sum over rows of dy, dx = dy w^T, dw = x^T dy
+ * b: [n]   x: [..., k]   w: [k, n]   y: [..., n] */
+GR_API gr_tensor *gr_addmm(gr_tensor *b, gr_tensor *x, gr_tensor *w);
 
 /* y[n, o, i, j] = bias[o] + sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] w[o, c, k, l], zero outside the image:
  * the cross-correlation that networks call convolution.      dx = conv2d_input(dy, w), dw = conv2d_weight(x, dy)
@@ -303,7 +306,7 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
     X(heaviside) X(same) X(max_share)                                                                                      \
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax) X(layer_norm)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
-    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(conv2d) X(conv2d_input) X(conv2d_weight)        \
+    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(addmm) X(conv2d) X(conv2d_input) X(conv2d_weight)        \
     X(argmax_pool2d) X(max_pool2d) X(max_unpool2d) X(attention) X(lstm_steps) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;
 GR_OPS(GR_OP_DECLARE)

@@ -55,7 +55,7 @@ static bool index_shape(gr_call *k)
 }
 /* Planes are independent: threads take some each. */
 #define TAP_NS 0.6 /* of one element of one window */
-#define MOVE_NS 0.6 /* of an element that is read, or added, by its position */
+#define MOVE_NS 1.5 /* of an element that is read, or added, by its position */
 typedef struct index_job {
     gr_pool2d_fn *fn;
     gr_pool2d_size s;
@@ -347,8 +347,9 @@ static const gr_bad_call unpool_bad[] = {
 const gr_op gr_op_argmax_pool2d = { .name = "argmax_pool2d", .formula = "y = first k with x[k] = max of the window", .gradient = "none", .arity = 1,
                                        .attr_size = sizeof(pool_attr), .shape = index_shape, .forward = index_forward, .describe = describe,
                                        .reference_tensor = index_reference, .samples = index_samples, .bad = index_bad };
+static gr_tensor *max_branch(const gr_call *k, gr_tensor *y) { return (void)y, gr__apply1(&gr_op_argmax_pool2d, k->in[0], k->attr); }
 const gr_op gr_op_max_pool2d = { .name = "max_pool2d", .formula = "y = max of each window of x", .gradient = "dx = max_unpool2d(dy, argmax_pool2d(x))", .arity = 1,
-                                 .attr_size = sizeof(pool_attr), .shape = max_shape, .forward = max_forward, .vjp = max_vjp, .backward = max_backward,
+                                 .attr_size = sizeof(pool_attr), .shape = max_shape, .forward = max_forward, .branch = max_branch, .vjp = max_vjp, .backward = max_backward,
                                  .describe = describe, .reference_tensor = max_reference, .samples = max_samples, .bad = max_bad };
 const gr_op gr_op_max_unpool2d = { .name = "max_unpool2d", .formula = "y = zeros, then y[index] += x", .gradient = "dx = dy[index]", .arity = 2,
                                    .flags = GR_OP_LINEAR, .attr_size = sizeof(plane_attr), .shape = unpool_shape, .forward = unpool_forward,

@@ -24,6 +24,9 @@ static const char help[] =
     "  --fixed x,y         names that are data: they get no gradient\n"
     "  --tensors           of an example: whole layers instead of single numbers\n"
     "  --rtol T            of check: the largest error allowed, 1e-7 by default\n"
+    "  --order N           of check: derivatives up to this order, 2 by default\n"
+    "  --explain           of check: the steps of the difference by the first derivative that is shown\n"
+    "  --fast              of check: along two random directions, then to what is wrong there\n"
     "  --help, --version\n";
 
 static int usage(FILE *err, const char *what, const char *which)
@@ -53,6 +56,8 @@ static int option(line *l, gr_explain_opts *o)
     double v = 0;
     if (strcmp(name, "--json") == 0) return o->json = true, GR_EXIT_OK;
     if (strcmp(name, "--tensors") == 0) return o->tensors = true, GR_EXIT_OK;
+    if (strcmp(name, "--explain") == 0) return o->explain = true, GR_EXIT_OK;
+    if (strcmp(name, "--fast") == 0) return o->fast = true, GR_EXIT_OK;
     const char *value = l->at + 1 < l->argc ? l->argv[l->at + 1] : NULL;
     if (strcmp(name, "--example") == 0) {
         if (!value) return o->list = true, GR_EXIT_OK;
@@ -60,10 +65,10 @@ static int option(line *l, gr_explain_opts *o)
         l->at++;
         return o->example ? GR_EXIT_OK : usage(l->err, "there is no example", value);
     }
-    static const char *const with_value[] = { "--lr", "--update", "--steps", "--fixed", "--rtol" };
+    static const char *const with_value[] = { "--lr", "--update", "--steps", "--fixed", "--rtol", "--order" };
     int which = 0;
-    while (which < 5 && strcmp(name, with_value[which]) != 0) which++;
-    if (which == 5) return usage(l->err, "there is no option", name);
+    while (which < 6 && strcmp(name, with_value[which]) != 0) which++;
+    if (which == 6) return usage(l->err, "there is no option", name);
     if (!value) return usage(l->err, "a value is missing behind", name);
     l->at++;
     if (which == 1 || which == 3) {
@@ -72,11 +77,13 @@ static int option(line *l, gr_explain_opts *o)
         return GR_EXIT_OK;
     }
     bool ok = finite_number(value, &v) && (which == 0 ? v != 0 : v > 0);
-    if (which == 2) ok = ok && v == floor(v) && v <= 1000000;
-    if (!ok) return usage(l->err, which == 2 ? "a whole number above 0 is expected behind" : "a number is expected behind", name);
+    bool count = which == 2 || which == 5;
+    if (count) ok = ok && v == floor(v) && v <= 1000000;
+    if (!ok) return usage(l->err, count ? "a whole number above 0 is expected behind" : "a number is expected behind", name);
     if (which == 0) o->rate = v;
     else if (which == 2) o->steps = (long)v, l->update_only = true;
-    else o->tolerance = v;
+    else if (which == 4) o->tolerance = v;
+    else o->order = (int)v;
     return GR_EXIT_OK;
 }
 

@@ -31,7 +31,8 @@ typedef struct gr_explain_opts {
     const char *fixed, *update;
     double rate, tolerance;
     long steps;
-    bool json, tensors, list;
+    int order;
+    bool json, tensors, list, explain, fast;
 } gr_explain_opts;
 
 /* In a context that the caller made; an error stands in it when the result is GR_EXIT_FAILED. */

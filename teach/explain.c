@@ -209,7 +209,11 @@ int gr__check(gr_ctx *c, const gr_explain_opts *o, FILE *out, FILE *err)
     GR_SCOPE(c);
     bool ok = gr__names_read(c, &with, &r.names) && gr__names_used(c, r.expression, &r.names);
     for (int i = 0; ok && i < r.names.n; i++) x[i] = r.names.at[i].value;
-    bool passed = ok && gr_gradcheck(with_values, &r, x, r.names.n, &report, .rtol = o->tolerance);
+    if (ok && r.names.n == 0) { /* an error already, unless the expression needs none */
+        if (with_values(x, &r)) gr_fail(c, GR_EVALUE, "the expression has no values to move: name one, as in \"x^2\" x=3");
+        ok = false;
+    }
+    bool passed = ok && gr_gradcheck(with_values, &r, x, r.names.n, &report, .rtol = o->tolerance, .order = o->order, .explain = o->explain, .fast = o->fast);
     if (!ok || gr_failed(c)) {
         fprintf(err, "%s\n", gr_message(c));
         return GR_EXIT_FAILED;

@@ -48,6 +48,7 @@
 #define gr_where(c, a, b) GR_HERE(gr_where_any(c, GR_OPERAND(a), GR_OPERAND(b)), "gr_where(" #c ", " #a ", " #b ")")
 
 /* ---- functions: a macro does not expand itself again */
+#define gr_apply(...) GR_HERE(gr_apply(__VA_ARGS__), "gr_apply(" #__VA_ARGS__ ")")
 #define gr_neg(...) GR_HERE(gr_neg(__VA_ARGS__), "gr_neg(" #__VA_ARGS__ ")")
 #define gr_exp(...) GR_HERE(gr_exp(__VA_ARGS__), "gr_exp(" #__VA_ARGS__ ")")
 #define gr_log(...) GR_HERE(gr_log(__VA_ARGS__), "gr_log(" #__VA_ARGS__ ")")
@@ -95,6 +96,7 @@
 #define gr_masked_softmax(...) GR_HERE(gr_masked_softmax(__VA_ARGS__), "gr_masked_softmax(" #__VA_ARGS__ ")")
 #define gr_matmul(...) GR_HERE(gr_matmul(__VA_ARGS__), "gr_matmul(" #__VA_ARGS__ ")")
 #define gr_lstm_steps(...) GR_HERE(gr_lstm_steps(__VA_ARGS__), "gr_lstm_steps(" #__VA_ARGS__ ")")
+#define gr_addmm(...) GR_HERE(gr_addmm(__VA_ARGS__), "gr_addmm(" #__VA_ARGS__ ")")
 #define gr_cross_entropy_rows(...) GR_HERE(gr_cross_entropy_rows(__VA_ARGS__), "gr_cross_entropy_rows(" #__VA_ARGS__ ")")
 
 /* ---- with options */

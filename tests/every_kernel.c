@@ -239,38 +239,60 @@ static bool functions_are_accurate(const gr_kernel_table *t)
     return ok;
 }
 
-/* c = a b for every small size and both orders of memory, against a naive loop in double */
+static double element(const char *p, int type, int64_t i) { return type == GR_K_F32 ? (double)((const float *)(const void *)p)[i] : ((const double *)(const void *)p)[i]; }
+static void set_element(char *p, int type, int64_t i, double x)
+{
+    if (type == GR_K_F32) ((float *)(void *)p)[i] = (float)x;
+    else ((double *)(void *)p)[i] = x;
+}
+
+/* c = a b against a naive loop in double. order & 1: a is stored by columns, & 2: b is; 4: both have gaps. All three lie against
+ * the guards, the rows of c have a gap, which stays, and parts have the bits of the whole. An infinity in row 0 of a meets a zero
+ * in column 0 of b: a NaN there, and no trace of either in other rows. */
+static bool product_agrees(const gr_kernel_table *t, int type, int64_t m, int64_t n, int64_t k, int order, guarded *g)
+{
+    const size_t size = type_size[type];
+    const int64_t step = order & 4 ? 2 : 1, gap = 3, cs = n + gap, span = (m - 1) * cs + n;
+    const gr_gemm_size s = { m, n, k, { order & 1 ? step : step * k, order & 1 ? step * m : step }, { order & 2 ? step : step * n, order & 2 ? step * k : step }, cs };
+    const int64_t units = t->gemm_units(&s, type), cut[] = { 0, units / 3, units / 2, units };
+    const int64_t every = m * n * k > 2000000 ? 97 : 1; /* of the large ones, a sample */
+    char *a = place(g[0], step * m * k, size, k % 2 ? 0 : -1), *b = place(g[1], step * n * k, size, k % 2 ? 0 : -1), *scratch = place(g[4], (int64_t)t->gemm_part_scratch(&s, type), 1, -1);
+    char *c[2] = { place(g[2], span, size, k % 2 ? 0 : -1), place(g[3], span, size, k % 2 ? 0 : -1) };
+    if (t->gemm_part_scratch(&s, type) > t->gemm_scratch(m, n, k, type)) return printf("# gemm_scratch is too small\n"), false;
+    fill(a, type, step * m * k, 1, true), fill(b, type, step * n * k, 2, true);
+    for (int wild = 0; wild < (k > 0 ? 2 : 1); wild++) {
+        if (wild) set_element(a, type, 0, INFINITY), set_element(b, type, 0, 0);
+        for (int64_t i = 0; i < span; i++) set_element(c[0], type, i, -77), set_element(c[1], type, i, -77);
+        t->gemm_part[type](&s, 0, INT64_MAX, a, b, c[0], scratch);
+        for (int i = 0; i < 3; i++)
+            if (cut[i] < cut[i + 1]) t->gemm_part[type](&s, cut[i], cut[i + 1], a, b, c[1], scratch);
+        if (memcmp(c[0], c[1], (size_t)span * size) != 0) return printf("# %s: %lldx%lldx%lld order %d: parts differ from the whole\n", t->isa, (long long)m, (long long)k, (long long)n, order), false;
+        for (int64_t i = 0; i < span; i += every) {
+            const int64_t r = i / cs, q = i % cs;
+            double want = q < n ? 0 : -77, got = element(c[0], type, i);
+            for (int64_t j = 0; q < n && j < k; j++) want += element(a, type, r * s.as[0] + j * s.as[1]) * element(b, type, j * s.bs[0] + q * s.bs[1]);
+            if (isnan(want) ? isnan(got) : isinf(want) ? got == want : fabs(got - want) <= (type == GR_K_F32 ? 6e-8 : 1.2e-16) * 6.25 * (double)(k + 2)) continue;
+            return printf("# %s: %lldx%lldx%lld order %d size %zu: c[%lld, %lld] = %g, not %g\n", t->isa, (long long)m, (long long)k, (long long)n, order, size, (long long)r, (long long)q, got, want), false;
+        }
+    }
+    return true;
+}
+
+/* Every path of the product: few rows, few columns, edges, what is packed by the first tile or before, more rows than a block. */
 static bool gemm_agrees(const gr_kernel_table *t, int type)
 {
-    static const int64_t sizes[] = { 1, 3, 6, 17, 33, 70 };
-    size_t size = type_size[type];
-    double *a = malloc(70 * 300 * 8), *b = malloc(70 * 300 * 8), *c = malloc(70 * 70 * 8);
+    static const int64_t sizes[] = { 1, 2, 3, 6, 17, 33, 70 }, large[][3] = { { 90, 90, 1030 }, { 800, 70, 700 }, { 3, 300, 900 }, { 300, 2, 900 }, { 31, 150, 40 } };
+    enum { SIZES = sizeof sizes / sizeof *sizes, LARGE = sizeof large / sizeof *large };
+    const size_t bytes[] = { 2 * 800 * 700 * 8, 2 * 800 * 700 * 8, 800 * 80 * 8, 800 * 80 * 8, t->gemm_scratch(800, 300, 1030, type) };
+    guarded g[5];
+    for (int i = 0; i < 5; i++) g[i] = guarded_new(bytes[i] / 4096 + 1);
     bool ok = true;
-    for (size_t im = 0; im < 6; im++)
-        for (size_t in = 0; in < 6; in++)
-            for (int64_t k = 0; k <= 300 && ok; k = k < 3 ? k + 1 : k * 3 + 1)
-                for (int order = 0; order < 4 && ok; order++) {
-                    int64_t m = sizes[im], n = sizes[in];
-                    int64_t as[2] = { order & 1 ? 1 : k, order & 1 ? m : 1 }, bs[2] = { order & 2 ? 1 : n, order & 2 ? k : 1 };
-                    fill((char *)a, type, m * k, 1, true);
-                    fill((char *)b, type, n * k, 2, true);
-                    void *scratch = aligned_alloc(64, (t->gemm_scratch(m, n, k, type) + 63) / 64 * 64);
-                    t->gemm[type](m, n, k, a, as, b, bs, c, n, scratch);
-                    free(scratch);
-                    for (int64_t i = 0; i < m * n && ok; i++) {
-                        double want = 0;
-                        for (int64_t j = 0; j < k; j++) {
-                            int64_t ai = i / n * as[0] + j * as[1], bi = j * bs[0] + i % n * bs[1];
-                            want += type == GR_K_F32 ? (double)((float *)(void *)a)[ai] * (double)((float *)(void *)b)[bi] : a[ai] * b[bi];
-                        }
-                        double got = type == GR_K_F32 ? (double)((float *)(void *)c)[i] : c[i];
-                        ok = fabs(got - want) <= (type == GR_K_F32 ? 6e-8 : 1.2e-16) * 6.25 * (double)(k + 2);
-                        if (!ok) printf("# %s: %lldx%lldx%lld order %d size %zu: c[%lld] = %g, not %g\n", t->isa, (long long)m, (long long)k, (long long)n, order, size, (long long)i, got, want);
-                    }
-                }
-    free(a);
-    free(b);
-    free(c);
+    for (int i = 0; i < SIZES * SIZES; i++)
+        for (int64_t k = 0; k <= 300 && ok; k = k < 3 ? k + 1 : k * 3 + 1)
+            for (int order = 0; order < 5 && ok; order++) ok = product_agrees(t, type, sizes[i / SIZES], sizes[i % SIZES], k, order, g);
+    for (int i = 0; i < LARGE; i++)
+        for (int order = 0; order < 5 && ok; order++) ok = product_agrees(t, type, large[i][0], large[i][1], large[i][2], order, g);
+    for (int i = 0; i < 5; i++) guarded_free(g[i]);
     return ok;
 }
 

@@ -75,7 +75,7 @@ int main(int argc, char **argv)
 #ifdef GRADUS_CORE_H
 static inline void test_show_check(const gr_gradcheck_report *r)
 {
-    char text[8192];
+    char text[12288];
     gr_gradcheck_format(r, text, sizeof text);
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) printf("# %s\n", line);
 }

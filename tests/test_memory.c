@@ -465,3 +465,49 @@ TEST(a_limit_may_strike_anywhere)
         gr_ctx_free(c);
     }
 }
+
+/* ---- lean sweeps ---------------------------------------------------------------------------------------------------*/
+static size_t peak_of_a_deep_net(bool lean, double *dw)
+{
+    gr_ctx *c = counted();
+    c->defer_from = INT64_MAX;
+    gr_tensor *w = gr_requires_grad(gr_rand(c, GR_SHAPE(64, 64)));
+    {
+        GR_SCOPE(c);
+        gr_tensor *h = gr_rand(c, GR_SHAPE(64, 64));
+        for (int i = 0; i < 10; i++) h = gr_tanh(gr_matmul(h, w));
+        gr_backward(gr_sum(h), .lean = lean);
+    }
+    gr_read(gr_grad(w), dw);
+    size_t peak = gr_ctx_stats(c).bytes_peak;
+    finish(c);
+    return peak;
+}
+
+TEST(a_lean_sweep_needs_no_more_memory_than_the_forward_pass)
+{
+    static double dw[2][64 * 64];
+    size_t plain = peak_of_a_deep_net(false, dw[0]), lean = peak_of_a_deep_net(true, dw[1]);
+    CHECK(lean + 2 * 64 * 64 * sizeof(float) <= plain);
+    CHECK(memcmp(dw[0], dw[1], sizeof dw[0]) == 0);
+}
+
+TEST(what_a_lean_sweep_gave_back_says_so_and_what_is_kept_stays)
+{
+    gr_ctx *c = counted();
+    gr_tensor *x = gr_requires_grad(gr_ones(c, GR_SHAPE(3))), *outer = gr_mul(x, 2);
+    {
+        GR_SCOPE(c);
+        gr_tensor *gone = gr_exp(outer), *kept = gr_retain_grad(gr_mul(gone, 3)), *loss = gr_sum(gr_square(kept));
+        gr_name(gone, "gone");
+        gr_backward(loss, .lean = true);
+        CHECK(gr_item(loss) > 0 && gr_at(kept, 1) > 0 && gr_at(outer, 0) == 2 && gr_at(gr_grad(kept), 0) > 0);
+        CHECK(isnan(gr_at(gone, 0)));
+        CHECK_STR(gr_message(c), "\"gone\" [3] has no values any more: gr_backward with .lean gave the memory of exp's result back. "
+                                 "Fix: read it before the sweep, call gr_retain_grad on it, or leave .lean out");
+        gr_clear_error(c);
+        CHECK(!gr_add(gone, 1) && gr_status(c) == GR_EGRAPH);
+        gr_clear_error(c);
+    }
+    finish(c);
+}

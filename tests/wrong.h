@@ -20,6 +20,8 @@ static inline bool cube_forward(const gr_call *k, gr_tensor *y)
 
 static inline gr_tensor *apply(gr_tensor **x, void *user) { return gr_apply(user, x, 1, NULL); }
 
+static inline gr_tensor *apply2(gr_tensor **x, void *user) { return gr_apply(user, x, 2, NULL); }
+
 static inline gr_ctx *f64(void) { return gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64 }); }
 
 /* 0.5, 0.8, -1.1, 1.4, ... below 2, none 0 */

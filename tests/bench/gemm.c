@@ -68,7 +68,13 @@ typedef struct matrices {
     void *scratch;
 } matrices;
 
-static void multiply(const library *l, const shape *s, const matrices *x)
+static gr_gemm_size size_of(const shape *s)
+{
+    bool ta = s->layout[0] == 'T', tb = s->layout[1] == 'T';
+    return (gr_gemm_size){ s->m, s->n, s->k, { ta ? 1 : s->k, ta ? s->m : 1 }, { tb ? 1 : s->n, tb ? s->k : 1 }, s->n };
+}
+
+static void multiply(const library *l, const shape *s, const gr_gemm_size *size, const matrices *x)
 {
     bool ta = s->layout[0] == 'T', tb = s->layout[1] == 'T';
     int64_t lda = ta ? s->m : s->k, ldb = tb ? s->k : s->n;
@@ -78,14 +84,14 @@ static void multiply(const library *l, const shape *s, const matrices *x)
     else if (l->dnnl)
         l->dnnl(ta ? 'T' : 'N', tb ? 'T' : 'N', s->m, s->n, s->k, 1, x->a, lda, x->b, ldb, 0, x->c, s->n);
     else
-        gr__kernels()->gemm[GR_K_F32](s->m, s->n, s->k, x->a, ta ? (int64_t[]){ 1, lda } : (int64_t[]){ lda, 1 }, x->b,
-                                      tb ? (int64_t[]){ 1, ldb } : (int64_t[]){ ldb, 1 }, x->c, s->n, x->scratch);
+        gr__kernels()->gemm_part[GR_K_F32](size, 0, INT64_MAX, x->a, x->b, x->c, x->scratch);
 }
 
 static double slice(const library *l, const shape *s, const matrices *x, int64_t repeat)
 {
+    const gr_gemm_size size = size_of(s);
     bench_time start = bench_now();
-    for (int64_t i = 0; i < repeat; i++) multiply(l, s, x);
+    for (int64_t i = 0; i < repeat; i++) multiply(l, s, &size, x);
     return (bench_now().cpu - start.cpu) / (double)repeat;
 }
 
@@ -94,7 +100,7 @@ static int64_t prepare(const library *l, const shape *s, const matrices *x, floa
 {
     size_t count = (size_t)(s->m * s->n);
     memset(x->c, 0, count * sizeof(float));
-    multiply(l, s, x);
+    slice(l, s, x, 1);
     double worst = 0;
     for (size_t i = 0; !first && i < count; i++) worst = fmax(worst, fabs((double)want[i] - (double)x->c[i]));
     if (first) memcpy(want, x->c, count * sizeof(float));
@@ -123,8 +129,9 @@ static void row(const shape *s, const library *l, int n, int rounds)
 {
     static double time[LIBRARIES][MAX_ROUNDS];
     double ratio[MAX_ROUNDS];
+    const gr_gemm_size size = size_of(s);
     matrices x = { numbers((size_t)(s->m * s->k)), numbers((size_t)(s->k * s->n)), numbers((size_t)(s->m * s->n)),
-                   aligned_alloc(64, (gr__kernels()->gemm_scratch(s->m, s->n, s->k, GR_K_F32) + 127) / 64 * 64) };
+                   aligned_alloc(64, (gr__kernels()->gemm_part_scratch(&size, GR_K_F32) + 127) / 64 * 64) };
     float *want = numbers((size_t)(s->m * s->n));
     int64_t repeat[LIBRARIES];
     for (int i = 0; i < n; i++) repeat[i] = prepare(&l[i], s, &x, want, i == 0);

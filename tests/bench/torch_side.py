@@ -4,6 +4,7 @@ Reads lines "NAME SECONDS", answers each with "WALL CPU", seconds per unit, or "
 are those of `gradus-bench list`; to add a case is to add a function to CASES.
 SPDX-License-Identifier: MIT"""
 import gc
+import os
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 torch.manual_seed(0)
 
 

@@ -1,0 +1,104 @@
+/* What the matrix product needs beyond lanes.h: a fused multiply-add, an edge (the first n elements of a vector) that is found
+ * once and used often, and transposes of small blocks. f32_ and f64_ in turn.
+ *
+ * A vector is made of lanes of 16 bytes, LANE elements each, which most shuffles do not leave; so a block of W rows by LANE
+ * columns is transposed by loading rows 0, LANE, 2 LANE.. into the lanes of one vector, the rows after them into the next,
+ * and by shuffles inside lanes from there: 8 shuffles for 16 x 4 numbers of f32, where whole vectors take 16.
+ * SPDX-License-Identifier: MIT */
+#ifndef GRADUS_KERNELS_BLOCK_H
+#define GRADUS_KERNELS_BLOCK_H
+
+#include "kernels/lanes.h"
+
+enum { f32_LANE = 4, f64_LANE = 2 };
+typedef float f32_lane __attribute__((vector_size(16), aligned(4), may_alias));
+typedef double f64_lane __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* fma(x, y, z) = x y + z, rounded once where the machine can, twice where it cannot */
+#if VECTOR_BYTES == 64
+typedef __mmask16 f32_edge;
+typedef __mmask8 f64_edge;
+INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
+INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)_mm512_fmadd_pd((__m512d)x, (__m512d)y, (__m512d)z); }
+INLINE f32_edge f32_first(int64_t n) { return (f32_edge)(0xFFFF >> (16 - n)); }
+INLINE f64_edge f64_first(int64_t n) { return (f64_edge)(0xFF >> (8 - n)); }
+INLINE f32_vec f32_load_edge(const float *p, f32_edge m) { return (f32_vec)_mm512_maskz_loadu_ps(m, p); }
+INLINE f64_vec f64_load_edge(const double *p, f64_edge m) { return (f64_vec)_mm512_maskz_loadu_pd(m, p); }
+INLINE void f32_store_edge(float *p, f32_edge m, f32_vec x) { _mm512_mask_storeu_ps(p, m, (__m512)x); }
+INLINE void f64_store_edge(double *p, f64_edge m, f64_vec x) { _mm512_mask_storeu_pd(p, m, (__m512d)x); }
+#define EACH_LANE(X, n) X(0), X(n), X(2 * n), X(3 * n)
+#define LOAD_LANES(a, b, c, d)                                                                                       \
+    _mm512_insertf32x4(_mm512_insertf32x4(_mm512_insertf32x4(_mm512_castps128_ps512(LANE_AT(a)), LANE_AT(b), 1), LANE_AT(c), 2), LANE_AT(d), 3)
+#define LANE_AT(p) _mm_loadu_ps((const float *)(const void *)(p))
+#elif VECTOR_BYTES == 32
+typedef __m256i f32_edge, f64_edge;
+INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z); }
+INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z); }
+INLINE f32_edge f32_first(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+INLINE f64_edge f64_first(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
+INLINE f32_vec f32_load_edge(const float *p, f32_edge m) { return (f32_vec)_mm256_maskload_ps(p, m); }
+INLINE f64_vec f64_load_edge(const double *p, f64_edge m) { return (f64_vec)_mm256_maskload_pd(p, m); }
+INLINE void f32_store_edge(float *p, f32_edge m, f32_vec x) { _mm256_maskstore_ps(p, m, (__m256)x); }
+INLINE void f64_store_edge(double *p, f64_edge m, f64_vec x) { _mm256_maskstore_pd(p, m, (__m256d)x); }
+#define EACH_LANE(X, n) X(0), X(n)
+#define LOAD_LANES(a, b, c, d) _mm256_insertf128_ps(_mm256_castps128_ps256(LANE_AT(a)), LANE_AT(b), 1)
+#define LANE_AT(p) _mm_loadu_ps((const float *)(const void *)(p))
+#else
+typedef int64_t f32_edge, f64_edge;
+INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return x * y + z; }
+INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return x * y + z; }
+INLINE f32_edge f32_first(int64_t n) { return n; }
+INLINE f64_edge f64_first(int64_t n) { return n; }
+INLINE f32_vec f32_load_edge(const float *p, f32_edge m) { return (f32_vec){ p[0], m > 1 ? p[1] : 0, m > 2 ? p[2] : 0, m > 3 ? p[3] : 0 }; }
+INLINE f64_vec f64_load_edge(const double *p, f64_edge m) { return (f64_vec){ p[0], m > 1 ? p[1] : 0 }; }
+INLINE void f32_store_edge(float *p, f32_edge m, f32_vec x)
+{
+    for (int64_t i = 0; i < m; i++) p[i] = x[i];
+}
+INLINE void f64_store_edge(double *p, f64_edge m, f64_vec x)
+{
+    for (int64_t i = 0; i < m; i++) p[i] = x[i];
+}
+#define EACH_LANE(X, n) X(0)
+#define LOAD_LANES(a, b, c, d) *(a)
+#endif
+
+/* lane l of the result: LANE elements from k on of row[l LANE] */
+INLINE f32_vec f32_lanes(const float *const *row, int64_t k)
+{
+#if VECTOR_BYTES == 16
+    return *(const f32_vec *)(row[0] + k);
+#else
+    return (f32_vec)LOAD_LANES(row[0] + k, row[4] + k, row[8] + k, row[12] + k);
+#endif
+}
+INLINE f64_vec f64_lanes(const double *const *row, int64_t k)
+{
+#if VECTOR_BYTES == 16
+    return *(const f64_vec *)(row[0] + k);
+#else
+    return (f64_vec)LOAD_LANES(row[0] + k, row[2] + k, row[4] + k, row[6] + k);
+#endif
+}
+
+/* In each lane, x[i][j] and x[j][i] change places. */
+#define LOW1(i) i, i + f32_W, i + 1, i + 1 + f32_W
+#define HIGH1(i) i + 2, i + 2 + f32_W, i + 3, i + 3 + f32_W
+#define LOW2(i) i, i + 1, i + f32_W, i + 1 + f32_W
+#define HIGH2(i) i + 2, i + 3, i + 2 + f32_W, i + 3 + f32_W
+INLINE void f32_transpose(f32_vec x[4])
+{
+    const f32_vec p = __builtin_shufflevector(x[0], x[1], EACH_LANE(LOW1, 4)), q = __builtin_shufflevector(x[0], x[1], EACH_LANE(HIGH1, 4));
+    const f32_vec r = __builtin_shufflevector(x[2], x[3], EACH_LANE(LOW1, 4)), s = __builtin_shufflevector(x[2], x[3], EACH_LANE(HIGH1, 4));
+    x[0] = __builtin_shufflevector(p, r, EACH_LANE(LOW2, 4)), x[1] = __builtin_shufflevector(p, r, EACH_LANE(HIGH2, 4));
+    x[2] = __builtin_shufflevector(q, s, EACH_LANE(LOW2, 4)), x[3] = __builtin_shufflevector(q, s, EACH_LANE(HIGH2, 4));
+}
+#define EVEN(i) i, i + f64_W
+#define ODD(i) i + 1, i + 1 + f64_W
+INLINE void f64_transpose(f64_vec x[2])
+{
+    const f64_vec p = x[0];
+    x[0] = __builtin_shufflevector(p, x[1], EACH_LANE(EVEN, 2)), x[1] = __builtin_shufflevector(p, x[1], EACH_LANE(ODD, 2));
+}
+
+#endif

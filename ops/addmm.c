@@ -1,0 +1,87 @@
+/* y = b + x w in one operation: what a dense layer does. The product and the sum are those of gr_matmul and gr_add; together
+ * they need one result, and the sum finds the product in the cache.
+ * SPDX-License-Identifier: MIT */
+#include "ops/record.h"
+
+/* b [n], x [m, k], w [k, n] */
+static bool fits(const gr_tensor *b, const gr_tensor *x, const gr_tensor *w)
+{
+    return b->ndim == 1 && w->ndim == 2 && x->ndim >= 1 && x->dims[x->ndim - 1] == w->dims[0] && w->dims[1] == b->dims[0];
+}
+
+static bool addmm_shape(gr_call *k)
+{
+    const gr_tensor *b = k->in[0], *x = k->in[1], *w = k->in[2];
+    if (b->dtype != x->dtype || w->dtype != x->dtype || !gr_is_float(x)) return gr_reject(k, GR_EDTYPE, "call gr_addmm, which converts", "the dtypes differ or are no floats");
+    if (!fits(b, x, w) || x->ndim != 2) return gr_reject(k, GR_ESHAPE, "call gr_addmm, which folds and broadcasts", "the shapes are not [n], [m, k], [k, n]");
+    if (!gr_is_contiguous(b)) return gr_reject(k, GR_EVALUE, "call gr_addmm, which copies", "b is not contiguous");
+    k->dtype = (gr_type)x->dtype;
+    k->ndim = 2;
+    k->dim[0] = x->dims[0], k->dim[1] = w->dims[1];
+    return true;
+}
+
+static bool addmm_forward(const gr_call *k, gr_tensor *y)
+{
+    const gr_call product = { .ctx = k->ctx, .op = &gr_op_matmul, .in = k->in + 1, .n = 2 };
+    const int64_t n = y->dims[1];
+    gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][gr__kt(y)];
+    if (!gr_op_matmul.forward(&product, y)) return false;
+    for (int64_t i = 0; i < y->numel; i += n) {
+        char *row = y->data + (size_t)i * gr__type_size((gr_type)y->dtype);
+        add(n, (char *[]){ row, row, k->in[0]->data });
+    }
+    return true;
+}
+
+static gr_tensor *addmm_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    if (i == 0) return gr_sum_to(dy, gr__dims_of_tensor(y->in[0]));
+    return i == 1 ? gr_matmul(dy, gr_transpose(y->in[2], 0, 1)) : gr_matmul(gr_transpose(y->in[1], 0, 1), dy);
+}
+static bool addmm_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
+{
+    for (int i = 0; i < 3; i++)
+        if (gr_wants(y, i) && !(dx[i] = addmm_vjp(y, dy, i))) return false;
+    return true;
+}
+
+static bool addmm_reference(const gr_call *k, double *const *x, double *y)
+{
+    const int64_t n = k->dim[1], inner = k->in[1]->dims[1];
+    for (int64_t i = 0; i < k->dim[0] * n; i++) {
+        y[i] = x[0][i % n];
+        for (int64_t j = 0; j < inner; j++) y[i] += x[1][i / n * inner + j] * x[2][j * n + i % n];
+    }
+    return true;
+}
+
+gr_tensor *gr_addmm(gr_tensor *b, gr_tensor *x, gr_tensor *w)
+{
+    if (!gr__ready(b) || !gr__ready(x) || !gr__ready(w) || b->ctx != x->ctx || x->ctx != w->ctx || !fits(b, x, w)) return (gr_add)(gr_matmul(x, w), b);
+    gr_type type = x->dtype > w->dtype ? (gr_type)x->dtype : (gr_type)w->dtype;
+    if (type < (gr_type)b->dtype) type = (gr_type)b->dtype;
+    if (type < GR_F32) type = gr__float_type(x->ctx);
+    gr_dims shape = gr__dims_of_tensor(x);
+    const bool fold = shape.n != 2;
+    if (fold) x = gr_reshape(x, GR_SHAPE(gr__count(shape.n - 1, shape.v), shape.v[shape.n - 1]));
+    gr_tensor *y = gr_apply(&gr_op_addmm, (gr_tensor *[]){ gr_contiguous(gr_astype(b, type)), gr_astype(x, type), gr_astype(w, type) }, 3, NULL);
+    shape.v[shape.n - 1] = w->dims[1];
+    return fold ? gr_reshape(y, shape) : y;
+}
+
+static gr_tensor *addmm(gr_tensor **x) { return gr_addmm(x[0], x[1], x[2]); }
+static gr_tensor *twice(gr_tensor **x) { return gr_addmm(x[0], x[1], x[1]); }
+static gr_tensor *raw(gr_tensor **x) { return gr_apply(&gr_op_addmm, (gr_tensor *[]){ x[0], x[1], x[2] }, 3, NULL); }
+static const gr_sample samples[] = {
+    { "[4]; [2, 3]; [3, 4]", addmm }, { "[1]; [1, 1]; [1, 1]", addmm }, { "[2]; [2, 2, 3]; [3, 2]", addmm }, { "[2]; [3]; [3, 2]", addmm }, { "[3]; [2, 0]; [0, 3]", addmm },
+    { "[3]; [0, 2]; [2, 3]", addmm }, { "[2]; [2, 2]", twice }, { "[19]; [5, 7]; [7, 19]", addmm }, { "[0]; [2, 2]; [2, 0]", addmm }, { NULL, NULL } };
+static const gr_bad_call bad[] = {
+    { "[4]; [2, 3]; [4, 4]", addmm, GR_ESHAPE, "matmul([2, 3], [4, 4]): the inner sizes differ: a has 3 columns, b has 4 rows. Fix: check the order of the factors" },
+    { "[5]; [2, 3]; [3, 4]", addmm, GR_ESHAPE, "add([2, 4], [5]): sizes 4 and 5 at dimension -1 do not broadcast. Fix: make these sizes equal, or one of them 1" },
+    { "[4]; [2, 2, 3]; [3, 4]", raw, GR_ESHAPE, "addmm([4], [2, 2, 3], [3, 4]): the shapes are not [n], [m, k], [k, n]. Fix: call gr_addmm, which folds and broadcasts" },
+    { "[4]; i64 [2, 3]; [3, 4]", raw, GR_EDTYPE, "addmm([4], i64 [2, 3], [3, 4]): the dtypes differ or are no floats. Fix: call gr_addmm, which converts" },
+    { NULL, NULL, GR_OK, NULL } };
+const gr_op gr_op_addmm = { .name = "addmm", .formula = "y = b + x @ w", .gradient = "db = sum(dy); dx = dy @ w^T; dw = x^T @ dy", .arity = 3,
+                            .shape = addmm_shape, .forward = addmm_forward, .vjp = addmm_vjp, .backward = addmm_backward, .reference_tensor = addmm_reference,
+                            .samples = samples, .bad = bad };
