@@ -52,7 +52,8 @@ typedef struct gr_check {
     double rtol;
     gr_gradcheck_report *report;
     int order, via;      /* via: above order 2, the target that the derivatives before go by */
-    bool full, fast, explain;
+    bool full, fast, explain, reseed;
+    uint64_t seed, drawn; /* the random stream at the first call, and with .reseed at each */
     int64_t told;        /* the value of which the report hears every step, or -1 */
     int64_t m;           /* values */
     double *base;        /* [m] at x */
@@ -67,6 +68,7 @@ typedef struct gr_check {
     bool *kink;          /* of each element: order 1 found one */
     gr_path bend;        /* the first element where the function is not smooth; bend.place is NULL while there is none */
     int64_t bend_element;
+    bool named;          /* a note says what bends there */
     gr_dims y_shape;
 } gr_check;
 
@@ -78,6 +80,7 @@ typedef struct gr_slope { /* left or right is NaN where that side was left out *
     int side;            /* 0, or the sign of the only side that was looked at */
 } gr_slope;
 
+gr_tensor *gr__check_call(gr_check *k, gr_tensor **x); /* values.c: fn(x), counted */
 /* values.c: values at where x stands now; out [m]. False: an error stands. */
 bool gr__check_values(gr_check *k, double *out, bool base); /* base: sets noise and natural too */
 gr_tensor *gr__check_weights(gr_tensor *t, uint64_t number); /* in [0.5, 1.5), of shape and dtype of t */
@@ -101,6 +104,7 @@ double gr__difference_scale(double x); /* a power of two near |x|, not below 1/8
 
 /* noise.c: raises k->noise to what is seen; fills a and k->spread unless a is NULL */
 bool gr__noise_measure(gr_check *k, double *a);
+void gr__noise_inputs(gr_check *k, const double *from, double unit, uint64_t state); /* x = from, moved by units unless state is 0 */
 void gr__noise_shake(const gr_call *k, gr_tensor *y, bool coarse, uint64_t *state); /* y as rounding might have left it */
 
 /* branch.c: hears what is decided from now on; returns who listened before */
@@ -117,8 +121,9 @@ void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const dou
 /* probe.c: .fast */
 bool gr__check_fast(gr_check *k);
 
-/* report.c */
+/* gradcheck_report.c */
 void gr__check_say(gr_check *k, gr_verdict v, const char *fmt, ...) GR_PRINTF(3, 4); /* the diagnosis: the first one stays */
+const char *gr__check_file(const char *path); /* its last part */
 void gr__check_note(gr_check *k, const char *fmt, ...) GR_PRINTF(2, 3);
 void gr__check_index(gr_text *t, int ndim, const int64_t *dim, int64_t element); /* [1, 2]; nothing for rank 0 */
 void gr__check_place(const gr_tensor *x, const char *fallback, int number, int64_t element, char *out, size_t size); /* w[1, 2] */

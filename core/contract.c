@@ -73,10 +73,9 @@ gr_tensor *gr__contract_call(contract *t, bool listen)
 {
     gr_ctx *c = t->k->c;
     const gr_observer *before = c->observer, ear = { .user = t, .made = made, .here = here };
-    t->k->report->evaluations++;
     t->depth = c->depth;
     if (listen) c->observer = &ear;
-    gr_tensor *y = t->k->fn(t->k->x, t->k->user);
+    gr_tensor *y = gr__check_call(t->k, t->k->x);
     c->observer = before;
     if (!gr__ready(y) && c->code == GR_OK) gr_fail(c, GR_EVALUE, "gr_gradcheck: the function returned NULL. Fix: return its result");
     else if (gr__ready(y) && !gr_is_float(y)) gr_fail(c, GR_EDTYPE, "gr_gradcheck: the function returned %s, which has no gradient. Fix: return a float tensor",
@@ -107,7 +106,7 @@ static bool deterministic(contract *t, bool *ok)
     gr_tensor *y[3] = { gr__contract_call(t, true) };
     if (!y[0]) return false;
     snprintf(k->report->subject, sizeof k->report->subject, "%s", y[0]->op ? y[0]->op->name : "");
-    if (t->last == y[0]) snprintf(k->report->place, sizeof k->report->place, "%.48s:%d", t->file, t->line);
+    if (t->last == y[0]) snprintf(k->report->place, sizeof k->report->place, "%.48s:%d", gr__check_file(t->file), t->line);
     double *v = gr__check_doubles(k->c, 2 * y[0]->numel), *w = v + y[0]->numel;
     if (!v || !gr_read(y[0], v) || !(*ok = unchanged(t, sums))) return v != NULL && k->c->code == GR_OK;
     if (!(y[1] = gr__contract_call(t, false)) || !(*ok = y[1]->numel == y[0]->numel) || !gr_read(y[1], w)) return k->c->code == GR_OK;
@@ -118,7 +117,7 @@ static bool deterministic(contract *t, bool *ok)
     int64_t at = 0;
     while (at + 1 < y[0]->numel && same_bits(v + at, w + at, 1)) at++;
     if (same_bits(v, w, y[0]->numel))
-        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function draws random numbers, so each call is another function. Call gr_seed inside it");
+        gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function draws random numbers, so each call is another function. Call gr_seed inside it, or check it with .reseed");
     else
         gr__check_say(k, GR_CHECK_NONDETERMINISTIC, "the function gives another result each time, with the same inputs and the same random stream: y[%lld] "
                       "was %.9g, then %.9g. It depends on something outside", (long long)at, v[at], w[at]);
@@ -235,23 +234,27 @@ static bool transposed(contract *t, gr_tensor *y, bool *ok)
 #define SAFETY_F32 16
 #define UNITS_F32 1024 /* inside one operation: sums of so many terms */
 
-/* far[element] = how far rounding to f32 moves the gradient: each result in f64 is moved by a unit in the last place of f32. */
+/* far[element] = how far rounding to f32 moves the gradient: inputs and results in f64 are moved by a unit in the last place of f32. */
 static bool condition(contract *t, const double *want, double *far, uint64_t *piece)
 {
     gr_check *k = t->k;
     GR_SCOPE(k->c);
-    double *part = gr__check_doubles(k->c, t->n);
+    double *part = gr__check_doubles(k->c, 2 * t->n), *from = part + t->n;
     if (!part) return false;
+    for (int i = 0; i < k->num_targets; i++)
+        if (!gr_read(k->target[i], from + k->first[i])) return false;
     memset(far, 0, (size_t)t->n * sizeof *far);
     for (uint64_t run = 0; run <= RUNS_F32; run++) {
         GR_SCOPE(k->c);
         gr_branches heard = { .shake = run, .coarse = true };
         gr_observer ear;
         const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
+        gr__noise_inputs(k, from, 0x1p-23, run);
         gr_tensor *y = gr__contract_call(t, false);
         if (run == 0) *piece = heard.hash;
         bool ran = y && gr_needs_grad(y) && gr__contract_sweep(t, y, gr__check_weights(y, 1), false, part, NULL);
         k->c->observer = before;
+        gr__noise_inputs(k, from, 0, 0);
         if (k->c->code == GR_EVALUE) gr_clear_error(k->c);
         if (k->c->code != GR_OK) return false;
         for (int64_t e = 0; ran && e < t->n; e++) far[e] = isfinite(part[e]) ? fmax(far[e], fabs(part[e] - want[e])) : INFINITY;
@@ -299,12 +302,11 @@ static bool also_in_f32(contract *t, const double *want)
     }
     if (!any) return true;
     if (!condition(t, want, far, &piece)) return false;
-    k->report->evaluations++;
     memcpy(in, k->given, (size_t)k->n * sizeof *in);
     gr_branches heard = { 0 };
     gr_observer ear;
     const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
-    y = k->fn(in, k->user);
+    y = gr__check_call(k, in);
     k->c->observer = before;
     bool ran = y && gr_needs_grad(y) && gr_grads(y, x, k->num_targets, g, .grad = gr__check_weights(y, 1), .allow_unused = true);
     if (!ran && k->c->code != GR_OK && k->c->code != GR_ENOMEM) {

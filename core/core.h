@@ -358,6 +358,7 @@ typedef struct gr_gradcheck_opts {
     int order;        /* of the derivatives, 1 and up; default 2 */
     double rtol;      /* of each derivative, relative to itself; default 1e-7 */
     bool fast;        /* two random directions instead of every element; then bisection to a wrong one */
+    bool reseed;      /* every call of fn draws the same random numbers: for dropout and the like */
     bool explain;     /* the report shows the steps of the difference of its first derivative */
     uint64_t seed;    /* of gr_gradcheck_op: other numbers in its samples */
     unsigned char end_;

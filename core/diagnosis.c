@@ -3,15 +3,18 @@
  *
  *   all zero                a path is cut                 a = c d, c = -1, 2, 1/2, n, 1/n    sign, factor, mean for sum
  *   zero in places          part of a path is cut         a / d = x, 1/x, y, 1/y             a factor too many or too few
- *   a = d^T                 transposed                    wrong in one row, column, index    where to look
+ *   a = d^T                 transposed                    a of one input = d of another      inputs are mixed up
+ *   a = d + c               a term is added, or missing   a[e + s] = d[e]                    shifted
+ *   wrong in one row, column, index: where to look
  *
  * Knows no operation.
  * SPDX-License-Identifier: MIT */
 #include "core/check.h"
 
 #include <math.h>
+#include <string.h>
 
-#define WRONG 1e-6 /* of an entry, relative to itself; coarser than a verdict, so that patterns stand out */
+#define WRONG 1e-6 /* of an entry, relative to itself; coarser than a verdict, so that patterns stand out, unless nothing is wrong by so much */
 #define NOTHING 1e-12 /* relative to the largest entry */
 
 typedef struct matrix {
@@ -19,14 +22,14 @@ typedef struct matrix {
     gr_tensor *x;
     int64_t m, n, all, first; /* rows, columns; columns in memory, and where these begin */
     const double *a, *d;
-    double largest;
+    double largest, limit; /* limit: WRONG, or what a verdict takes for wrong */
     int64_t wrong, zero, column, row; /* entries that differ; those with a = 0; one of them */
 } matrix;
 
 static double ea(const matrix *q, int64_t i, int64_t e) { return q->a[i * q->all + q->first + e]; }
 static double ed(const matrix *q, int64_t i, int64_t e) { return q->d[i * q->all + q->first + e]; }
 
-static bool near(const matrix *q, double a, double d) { return fabs(a - d) <= fmax(WRONG * fmax(fabs(a), fabs(d)), NOTHING * q->largest); }
+static bool near(const matrix *q, double a, double d) { return fabs(a - d) <= fmax(q->limit * fmax(fabs(a), fabs(d)), NOTHING * q->largest); }
 
 static void survey(matrix *q)
 {
@@ -56,9 +59,11 @@ static bool cut(const matrix *q, char *out, size_t size)
             if (i == e) diagonal = diagonal && near(q, ea(q, i, e), ed(q, i, e));
             else diagonal = diagonal && ea(q, i, e) == 0;
         }
+    char count[48];
+    snprintf(count, sizeof count, q->zero == 1 ? "one derivative is" : "%lld derivatives are", (long long)q->zero);
     if (nothing) snprintf(out, size, "zero where the differences are not: a path is cut (gr_detach, a value read as a number, a vjp that returns zeros)");
     else if (diagonal && q->k->full) snprintf(out, size, "only the diagonal is there: each output depends on the other elements too");
-    else snprintf(out, size, "%lld derivatives are zero where the differences are not: part of a path is cut, or not all that was broadcast is summed (gr_sum_to)", (long long)q->zero);
+    else snprintf(out, size, "%s zero where the differences are not: part of a path is cut, or not all that was broadcast is summed (gr_sum_to)", count);
     return true;
 }
 
@@ -111,6 +116,7 @@ static bool factor(const matrix *q, char *out, size_t size)
     else if (is_count(q, 1 / c)) snprintf(out, size, "divided by %.0f%s: the derivative of a mean, where a sum was computed", 1 / c, where);
     else if (is_count(q, c)) snprintf(out, size, "multiplied by %.0f%s: the derivative of a sum, where a mean was computed", c, where);
     else if (q->wrong == 1 && q->m * q->n > 1) return false;
+    else if (fabs(c - 1) < 1e-3) snprintf(out, size, "a constant factor of 1 %c %.3g%s", c < 1 ? '-' : '+', fabs(c - 1), where);
     else snprintf(out, size, "a constant factor of %.6g%s", c, where);
     return true;
 }
@@ -124,12 +130,60 @@ static bool powers(const matrix *q, char *out, size_t size)
     if (q->wrong < 2) return false;
     for (int w = 0; w < (q->k->full && q->k->order == 1 ? 4 : 2); w++) {
         bool fits = true;
+        double at = w < 2 ? x[q->column] : y[q->row], c = ea(q, q->row, q->column) / ed(q, q->row, q->column) / (w & 1 ? 1 / at : at);
         for (int64_t i = 0; i < q->m && fits; i++)
             for (int64_t e = 0; e < q->n && fits; e++) {
                 double v = w < 2 ? x[e] : y[i];
-                fits = !isfinite(ed(q, i, e)) || near(q, ea(q, i, e), ed(q, i, e) * (w & 1 ? 1 / v : v));
+                fits = !isfinite(ed(q, i, e)) || near(q, ea(q, i, e), c * ed(q, i, e) * (w & 1 ? 1 / v : v));
             }
-        if (fits) return snprintf(out, size, "%s", text[w]), true;
+        if (!fits || !isfinite(c)) continue;
+        if (is(c, 1)) snprintf(out, size, "%s", text[w]);
+        else snprintf(out, size, "%s times %.6g", text[w], c);
+        return true;
+    }
+    return false;
+}
+
+/* a - d is one number */
+static bool added(const matrix *q, char *out, size_t size)
+{
+    double c = ea(q, q->row, q->column) - ed(q, q->row, q->column);
+    if (q->wrong < 2 || !isfinite(c)) return false;
+    for (int64_t i = 0; i < q->m; i++)
+        for (int64_t e = 0; e < q->n; e++) {
+            double a = ea(q, i, e), d = ed(q, i, e);
+            if (isfinite(d) && !near(q, a, d) && !near(q, a, d + c)) return false;
+        }
+    return snprintf(out, size, "every wrong one is %.6g too %s: a term is %s", fabs(c), c > 0 ? "large" : "small", c > 0 ? "added" : "missing"), true;
+}
+
+/* What belongs to element e stands at e + shift, cyclically. */
+static bool shifted(const matrix *q, char *out, size_t size)
+{
+    for (int64_t shift = 1; shift < q->n && q->wrong > 1; shift++) {
+        bool fits = true;
+        for (int64_t i = 0; i < q->m && fits; i++)
+            for (int64_t e = 0; e < q->n && fits; e++) fits = near(q, ea(q, i, (e + shift) % q->n), ed(q, i, e));
+        if (!fits) continue;
+        int64_t by = shift <= q->n / 2 ? shift : shift - q->n;
+        return snprintf(out, size, "shifted: what belongs to element e stands at e %c %lld", by < 0 ? '-' : '+', (long long)(by < 0 ? -by : by)), true;
+    }
+    return false;
+}
+
+/* It is the gradient of another input. */
+static bool swapped(const matrix *q, char *out, size_t size)
+{
+    char name[64];
+    for (int t = 0; t < q->k->num_targets && q->k->full && q->k->order == 1; t++) {
+        if (q->k->first[t] == q->first || q->k->target[t]->numel != q->n) continue;
+        bool fits = true;
+        for (int64_t i = 0; i < q->m && fits; i++)
+            for (int64_t e = 0; e < q->n && fits; e++) fits = near(q, ea(q, i, e), q->d[i * q->all + q->k->first[t] + e]);
+        if (!fits) continue;
+        gr__check_place(q->k->target[t], "x", q->k->number[t], 0, name, sizeof name);
+        name[strcspn(name, "[")] = '\0';
+        return snprintf(out, size, "it is the gradient of %s: inputs are mixed up", name), true;
     }
     return false;
 }
@@ -192,11 +246,16 @@ void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const dou
     while (t + 1 < k->num_targets && k->number[t] != k->report->worst[0].input) t++;
     matrix q = { .k = k, .x = k->target[t], .m = outputs, .n = k->target[t]->numel, .all = k->first[k->num_targets], .first = k->first[t], .a = a, .d = d };
     char what[256] = "", where[256] = "", name[64];
+    q.limit = WRONG;
     survey(&q);
+    if (!q.wrong) {
+        q.limit = k->rtol;
+        survey(&q);
+    }
     if (!q.wrong) return;
     bool turn = false;
-    if (!cut(&q, what, sizeof what) && !(turn = transposed(&q, what, sizeof what)) && !factor(&q, what, sizeof what) &&
-        !powers(&q, what, sizeof what))
+    if (!cut(&q, what, sizeof what) && !(turn = transposed(&q, what, sizeof what)) && !swapped(&q, what, sizeof what) &&
+        !factor(&q, what, sizeof what) && !powers(&q, what, sizeof what) && !added(&q, what, sizeof what) && !shifted(&q, what, sizeof what))
         exponents(&q, what, sizeof what);
     place(&q, where, sizeof where);
     if (q.x->name) snprintf(name, sizeof name, "\"%.40s\"", q.x->name);

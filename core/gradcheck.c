@@ -1,9 +1,10 @@
 /* Gradients against differences, derivative by derivative, in f64, with a verdict for each.
  *
- *   agree          |a - d| <= max(rtol |d|, 10 u), u the estimated error of the difference d
+ *   agree          |a - d| <= max(rtol |d|, 10 u), u the estimated error of the difference d and of rounding in a
  *   conclusive     u <= rtol |d|, or u is as small beside the other derivatives of that input or those nearby, or all is rounding
  *
- * Knows no operation: it sums by hand. How differences are made: difference.c; what else fn must keep to: contract.c.
+ * What is compared: values.c, difference.c, noise.c; what bends: branch.c; what else fn must keep to: contract.c, layout.c.
+ * Knows no operation.
  * SPDX-License-Identifier: MIT */
 #include "core/check.h"
 
@@ -103,7 +104,7 @@ static bool compare(gr_check *k, const double *a)
             for (int64_t i = 0; i < k->m; i++) {
                 const gr_slope *one = &s[(first + e) * k->m + i];
                 if (isfinite(one->value)) largest = fmax(largest, fabs(one->value));
-                if (one->kind != GR_SMOOTH && k->order == 1 && !k->bend.place) k->bend = p, k->bend_element = first + e;
+                if (one->kind != GR_SMOOTH && !k->bend.place) k->bend = p, k->bend_element = first + e;
             }
         }
         for (int64_t e = first; e < first + size; e++) {
@@ -115,7 +116,9 @@ static bool compare(gr_check *k, const double *a)
         }
     }
     if (k->report->verdict == GR_CHECK_FAIL) gr__check_diagnose(k, k->m, a, d);
-    return k->order > 1 || !k->bend.place || gr__branches_name(k, gr__difference_border(k->bend.x));
+    if (!k->bend.place || k->named) return true;
+    k->named = true;
+    return gr__branches_name(k, gr__difference_border(k->bend.x));
 }
 
 static void find_largest(gr_check *k)
@@ -172,8 +175,7 @@ static bool run(gr_check *k, int order)
     k->order = order;
     {
         GR_SCOPE(k->c);
-        gr_tensor *y = k->fn(k->x, k->user);
-        k->report->evaluations++;
+        gr_tensor *y = gr__check_call(k, k->x);
         if (!gr__ready(y)) return false;
         outputs = order == 1 ? y->numel : n;
         k->y_shape = gr_dims_like(y);
@@ -259,7 +261,8 @@ bool gr_gradcheck_with(gr_fn fn, void *user, gr_tensor *const *x, int n, gr_grad
     if (!c || gr_failed(c)) return false;
     GR_SCOPE(c);
     uint64_t seed = c->seed, drawn = c->drawn;
-    gr_check k = { .c = c, .given = x, .fn = fn, .user = user, .n = n, .rtol = o.rtol > 0 ? o.rtol : 1e-7, .report = report, .order = 1, .fast = o.fast, .explain = o.explain, .told = -1 };
+    gr_check k = { .c = c, .given = x, .fn = fn, .user = user, .n = n, .rtol = o.rtol > 0 ? o.rtol : 1e-7, .report = report, .order = 1, .fast = o.fast, .explain = o.explain, .told = -1,
+                   .reseed = o.reseed, .seed = seed, .drawn = drawn };
     report->verdict = GR_CHECK_PASS;
     bool ran = prepare(&k, x) && gr__check_contract(&k);
     for (int order = 1; ran && order <= (o.order > 0 ? o.order : 2); order++)

@@ -36,6 +36,12 @@ void gr__check_note(gr_check *k, const char *fmt, ...)
     va_end(args);
 }
 
+const char *gr__check_file(const char *path)
+{
+    const char *last = strrchr(path, '/');
+    return last ? last + 1 : path;
+}
+
 void gr__check_index(gr_text *t, int ndim, const int64_t *dim, int64_t element)
 {
     int64_t below = 1;
@@ -63,7 +69,9 @@ static void element(gr_text *t, const gr_gradcheck_element *e)
 {
     if (e->order == 1) gr__put(t, "  %s  d %s / d %s", gr_verdict_name(e->verdict), e->output_name, e->name);
     else gr__put(t, "  %s  d%d L / d %s d %s%s", gr_verdict_name(e->verdict), e->order, e->name, e->output_name, e->order > 2 ? " ..." : "");
-    gr__put(t, " at %s = %.9g: analytic %.12g", e->name, e->x, e->analytic);
+    gr__put(t, " at %s = %.9g: analytic ", e->name, e->x);
+    if (isnan(e->analytic)) gr__put(t, "nan"); /* of whatever sign */
+    else gr__put(t, "%.12g", e->analytic);
     bool kink = !isnan(e->left) && !isnan(e->right);
     if (kink) gr__put(t, "  from the left %.6g, from the right %.6g", e->left, e->right);
     else if (isfinite(e->numeric) && e->uncertainty <= fabs(e->numeric)) gr__put(t, "  numeric %.12g +- %.1g", e->numeric, e->uncertainty);
@@ -71,12 +79,9 @@ static void element(gr_text *t, const gr_gradcheck_element *e)
     if (!kink && !isnan(e->left)) gr__put(t, " (from the left alone)");
     if (!kink && !isnan(e->right)) gr__put(t, " (from the right alone)");
     if (kink && e->verdict == GR_CHECK_FAIL) gr__put(t, ": not between the two");
-    if (kink) {
-        gr__put(t, "\n");
-        return;
-    }
-    if (e->verdict == GR_CHECK_FAIL) gr__put(t, "  relative error %.1e", e->error);
-    if (e->verdict == GR_CHECK_FAIL && isfinite(e->analytic / e->numeric)) gr__put(t, "  ratio %.6g", e->analytic / e->numeric);
+    bool wrong = e->verdict == GR_CHECK_FAIL && !kink;
+    if (wrong) gr__put(t, "  relative error %.1e", e->error);
+    if (wrong && isfinite(e->analytic / e->numeric)) gr__put(t, "  ratio %.6g", e->analytic / e->numeric);
     if (e->reason && *e->reason) gr__put(t, ": %s", e->reason);
     gr__put(t, "\n");
 }

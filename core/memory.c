@@ -97,7 +97,11 @@ static int size_class(size_t bytes, size_t *capacity)
 {
     size_t n = bytes < 64 ? 64 : bytes;
     int log = 6;
+#ifdef __GNUC__
+    log = 63 - __builtin_clzll(n);
+#else
     while (log < 62 && ((size_t)2 << log) <= n) log++;
+#endif
     size_t base = (size_t)1 << log, quarter = base / 4, steps = (n - base + quarter - 1) / quarter;
     *capacity = base + steps * quarter;
     return (log - 6) * 4 + (int)steps;

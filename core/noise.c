@@ -81,11 +81,11 @@ void gr__noise_shake(const gr_call *k, gr_tensor *y, bool coarse, uint64_t *stat
     gr__strided(t.n, operand, shake_run, &t);
 }
 
-static void shake_inputs(gr_check *k, const double *from, uint64_t state)
+void gr__noise_inputs(gr_check *k, const double *from, double unit, uint64_t state)
 {
     for (int t = 0; t < k->num_targets; t++) {
         double *x = (double *)(void *)k->target[t]->data;
-        for (int64_t e = 0; e < k->target[t]->numel; e++) x[e] = state ? shaken(from[k->first[t] + e], 0x1p-52 * fabs(from[k->first[t] + e]), &state) : from[k->first[t] + e];
+        for (int64_t e = 0; e < k->target[t]->numel; e++) x[e] = state ? shaken(from[k->first[t] + e], unit * fabs(from[k->first[t] + e]), &state) : from[k->first[t] + e];
     }
 }
 
@@ -110,7 +110,7 @@ static bool all_values(gr_check *k, const double *from, double *v)
 {
     for (uint64_t run = 1; run <= RUNS; run++) {
         k->shake = run;
-        shake_inputs(k, from, run);
+        gr__noise_inputs(k, from, 0x1p-52, run);
         bool ran = gr__check_values(k, v, false);
         k->shake = 0;
         if (!ran && !refused(k)) return false;
@@ -129,7 +129,7 @@ static bool all_gradients(gr_check *k, const double *from, double *a, double *b)
         gr_branches heard = { .shake = run };
         gr_observer ear;
         const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
-        shake_inputs(k, from, run);
+        gr__noise_inputs(k, from, 0x1p-52, run);
         bool ran = gr__check_gradient(k, run ? b : a);
         k->c->observer = before;
         if (!ran && (!run || !refused(k))) return false;
@@ -148,6 +148,6 @@ bool gr__noise_measure(gr_check *k, double *a)
     for (int t = 0; ok && t < k->num_targets; t++) ok = gr_read(k->target[t], from + k->first[t]);
     if (!ok) return false;
     ok = all_values(k, from, room) && (!a || all_gradients(k, from, a, room));
-    shake_inputs(k, from, 0);
+    gr__noise_inputs(k, from, 0, 0);
     return ok;
 }

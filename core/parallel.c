@@ -31,10 +31,10 @@
 #define WORTH_SHARING 12e3
 #define PART 4e3 /* of such a loop: at least so long, so that its claims are nothing beside it */
 /* Where other programs want the processors, a thread with a chunk may stand still for a slice of the scheduler, 3 ms, and the
- * caller with it. When loops have taken so much longer than they would have alone, the next are not shared out, for a time
- * that doubles as long as that does not change: one such slice in a quarter of a second remains. */
+ * caller with it. When loops lately took so much longer than they would have alone, the next are not shared out, for 16 times
+ * as long, and for twice as long as before if nothing was gained since. So at most a sixteenth is lost. */
 #define PATIENCE 0.5e6
-#define LEAST_REST 4e6
+#define REST 16
 #define MOST_REST 256e6
 
 static void relax(void)
@@ -218,9 +218,11 @@ static void judge(gr_pool *p, double own, int done, int chunks, double total)
     if (p->balance > PATIENCE) p->balance = PATIENCE, p->rest = 0;
     p->rest_until = 0;
     if (p->balance > -PATIENCE) return;
-    p->balance = 0;
-    p->rest = p->rest < LEAST_REST ? LEAST_REST : p->rest < MOST_REST ? p->rest * 2 : MOST_REST;
+    const double least = -REST * p->balance;
+    p->rest = p->rest * 2 > least ? p->rest * 2 : least;
+    if (p->rest > MOST_REST) p->rest = MOST_REST;
     p->rest_until = now() + p->rest;
+    p->balance = 0;
 }
 
 void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user)

@@ -9,34 +9,40 @@
 /* ---- nodes -----------------------------------------------------------------------------------------------------*/
 gr_dims gr_dims_of(const int64_t *v, int n)
 {
-    gr_dims d = { .n = n };
+    gr_dims d;
+    d.n = n;
+    for (int i = 0; i < GR_MAX_RANK; i++) d.v[i] = 0;
     for (int i = 0; i < n && i < GR_MAX_RANK; i++) d.v[i] = v[i];
     return d;
 }
 
-bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_type type)
+/* What is wrong with these sizes, if anything is. */
+GR_COLD static bool shape_error(gr_ctx *c, const char *who, int ndim, const int64_t *dim)
 {
+    char text[256];
+    bool negative = false;
     if (ndim > GR_MAX_RANK || ndim < 0) {
-        gr_fail(c, GR_ESHAPE, "%s: rank %d is more than the %d that a tensor can have. Fix: merge dimensions", who, ndim,
-                GR_MAX_RANK);
+        gr_fail(c, GR_ESHAPE, "%s: rank %d is more than the %d that a tensor can have. Fix: merge dimensions", who, ndim, GR_MAX_RANK);
         return false;
     }
-    char text[256];
-    int64_t room = INT64_MAX / 16 / (int64_t)gr__type_size(type), n = 1;
-    for (int i = 0; i < ndim; i++) {
-        if (dim[i] < 0) {
-            gr__format_dims(text, sizeof text, ndim, dim);
-            gr_fail(c, GR_ESHAPE, "%s: the shape %s has a negative size. Fix: sizes are 0 or more", who, text);
-            return false;
-        }
-        if (dim[i] && n > room / dim[i]) {
-            gr__format_dims(text, sizeof text, ndim, dim);
-            gr_fail(c, GR_ESHAPE, "%s: the shape %s has more elements than can be counted. Fix: use smaller sizes", who, text);
-            return false;
-        }
-        n *= dim[i] ? dim[i] : 1;
+    for (int i = 0; i < ndim; i++) negative = negative || dim[i] < 0;
+    gr__format_dims(text, sizeof text, ndim, dim);
+    if (negative) gr_fail(c, GR_ESHAPE, "%s: the shape %s has a negative size. Fix: sizes are 0 or more", who, text);
+    else gr_fail(c, GR_ESHAPE, "%s: the shape %s has more elements than can be counted. Fix: use smaller sizes", who, text);
+    return false;
+}
+
+bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_type type)
+{
+    const int64_t room = INT64_MAX / 16 / (int64_t)gr__type_size(type);
+    int64_t n = 1;
+    bool fine = ndim >= 0 && ndim <= GR_MAX_RANK;
+    for (int i = 0; i < ndim && fine; i++) {
+        const int64_t size = dim[i] ? dim[i] : 1;
+        fine = size > 0 && (((n | size) >> 31) == 0 || n <= room / size); /* a division only where it may matter */
+        n *= fine ? size : 1;
     }
-    return true;
+    return (fine && n <= room) || shape_error(c, who, ndim, dim);
 }
 
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr)

@@ -188,13 +188,10 @@ bool gr__run_program(gr_ctx *c, const gr_program *p)
     r.buffer_bytes = ((size_t)r.tile * 8 + 63) / 64 * 64;
     r.worker_bytes = (size_t)num * r.buffer_bytes;
     double ns = STEP_NS * (double)p->num_steps;
-    size_t workers = gr__parallel_pays(c, ns * (double)r.numel) ? (size_t)gr_threads(c) : 1;
-    gr_block *b = num ? gr__block_new(c, workers * r.worker_bytes) : NULL;
+    gr_block *b = num ? gr__block_new(c, (size_t)gr__parallel_workers(c, ns * (double)r.numel) * r.worker_bytes) : NULL;
     if (num && !b) return false;
     r.buffers = b ? gr__block_data(b) : NULL;
-    int64_t tiles = (r.numel + r.tile - 1) / r.tile;
-    if (workers == 1) run_range(&r, 0, tiles, 0);
-    else gr__parallel_ranges(c, tiles, ns * (double)r.tile, run_range, &r);
+    gr__parallel_ranges(c, (r.numel + r.tile - 1) / r.tile, ns * (double)r.tile, run_range, &r);
     if (b) gr__block_unref(c, b);
     return true;
 }

@@ -52,10 +52,16 @@ double gr__check_dot(const gr_tensor *a, const gr_tensor *b, double *norm)
 }
 
 /* ---- values ----------------------------------------------------------------------------------------------------*/
+gr_tensor *gr__check_call(gr_check *k, gr_tensor **x)
+{
+    if (k->reseed) k->c->seed = k->seed, k->c->drawn = k->drawn;
+    k->report->evaluations++;
+    return k->fn(x, k->user);
+}
+
 bool gr__check_graph(gr_check *k, gr_tensor **y, gr_tensor **g)
 {
-    k->report->evaluations++;
-    *y = k->fn(k->x, k->user);
+    *y = gr__check_call(k, k->x);
     if (!gr__ready(*y) || !gr_is_float(*y)) {
         if (k->c->code == GR_OK) gr_fail(k->c, GR_EVALUE, "gr_gradcheck: the function returned %s. Fix: return a float tensor",
                                          *y ? gr_dtype_name((gr_type)(*y)->dtype) : "NULL");

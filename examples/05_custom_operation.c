@@ -2,6 +2,7 @@
  * derivatives, checks. Here: softsign, y = x / (1 + |x|), with dy/dx = 1 / (1 + |x|)^2; once right and once wrong.
  * SPDX-License-Identifier: MIT */
 #include <gradus.h>
+#include "teach/here.h" /* reports name the line of a call */
 
 #include <math.h>
 #include <stdio.h>

@@ -159,7 +159,7 @@ void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
 #define DERIVATIVE(name, read) FLOATS(name) t->reads[GR_EW_##name] = 1 + 2 * GR_READS_##read;
     for (int k = 0; k < GR_EW_COUNT; k++) t->reads[k] = UINT8_MAX;
 #define ROW(name, y, d, reads) FLOATS(name) DERIVATIVE(name##_dx, reads)
-    GR_EW_UNARY(ROW)
+    GR_EW_PLAIN(ROW)
 #undef ROW
 #define ROW(name, y, da, reads_a, db, reads_b) FLOATS(name) DERIVATIVE(name##_da, reads_a) DERIVATIVE(name##_db, reads_b)
     GR_EW_BINARY(ROW)

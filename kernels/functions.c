@@ -1,35 +1,52 @@
-/* Element-wise functions whose value is a polynomial or two: whole vectors by hand, where the machine has instructions that the
- * compiler does not find in a loop of numbers. They stand in the rows of the table of elementwise.c. Knows no shape.
+/* Element-wise functions whose value is a polynomial or two, and their derivatives: whole vectors by hand, where the machine has
+ * instructions that the compiler does not find in a loop of numbers. Knows no shape.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
 #include "kernels/vmath.h"
 
-/* Two vectors at a time, since one does not fill the machine; then one, or a part of one, from and to wherever the elements are. */
-#define FUNCTION(S, T, V, name)                                                                                      \
-    static void S##_##name(int64_t n, char *const *p)                                                                \
+/* Two vectors at a time, since one does not fill the machine. */
+#define BODY(name, value, d, reads)                                                                                  \
+    static void N(S, name)(int64_t n, char *const *p)                                                                \
     {                                                                                                                \
-        T *y = (T *)(void *)p[0], part[S##_W] = { 0 };                                                               \
-        const T *x = (const T *)(const void *)p[1];                                                                  \
-        int64_t i = 0;                                                                                               \
-        for (; i + 2 * S##_W <= n; i += 2 * S##_W) {                                                                 \
-            const S##_vec u = V##_##name(S##_load(x + i)), v = V##_##name(S##_load(x + i + S##_W));                  \
-            S##_store(y + i, u), S##_store(y + i + S##_W, v);                                                        \
+        T *to = (T *)(void *)p[0];                                                                                   \
+        const T *from = (const T *)(const void *)p[1];                                                               \
+        for (; n > 0; n -= 2 * W, from += 2 * W, to += 2 * W) {                                                      \
+            vec x = N(S, take)(from, n, N(S, all)(1)), y = value;                                                    \
+            if (n > W) x = N(S, take)(from + W, n - W, N(S, all)(1));                                                \
+            N(S, put)(to, n, y);                                                                                     \
+            y = value;                                                                                               \
+            if (n > W) N(S, put)(to + W, n - W, y);                                                                  \
         }                                                                                                            \
-        for (; i < n; i += S##_W) {                                                                                  \
-            const int some = n - i < S##_W ? (int)(n - i) : S##_W;                                                   \
-            for (int k = 0; k < some; k++) part[k] = x[i + k];                                                       \
-            S##_store(part, V##_##name(S##_load(part)));                                                             \
-            for (int k = 0; k < some; k++) y[i + k] = part[k];                                                       \
+    }                                                                                                                \
+    static void N(S, name##_dx)(int64_t n, char *const *p)                                                           \
+    {                                                                                                                \
+        T *to = (T *)(void *)p[0];                                                                                   \
+        const T *g_ = (const T *)(const void *)p[1], *x_ = (const T *)(const void *)p[2], *y_ = (const T *)(const void *)p[3]; \
+        for (int64_t i = 0; i < n; i += W) {                                                                         \
+            const vec g = N(S, take)(g_ + i, n - i, N(S, all)(1)), x = N(S, take)(x_ + i, n - i, N(S, all)(1));      \
+            const vec y = N(S, take)(y_ + i, n - i, N(S, all)(1));                                                   \
+            (void)x, (void)y;                                                                                        \
+            N(S, put)(to + i, n - i, N(S, choose)(g == 0, N(S, all)(0), g * (d)));                                   \
         }                                                                                                            \
     }
-#define FUNCTIONS(X) X(exp) X(log) X(tanh) X(logistic) X(expm1) X(log1p) X(erf) X(gelu) X(silu) X(softplus)
-#define ROW(name) FUNCTION(f32, float, vv32, name) FUNCTION(f64, double, vv64, name)
-FUNCTIONS(ROW)
-#undef ROW
+
+#define vec N(S, vec)
+#define W N(S, W)
+#define T float
+#define S f32
+#define V(f) vv32_##f
+GR_EW_FUNCTIONS(BODY)
+#undef T
+#undef S
+#undef V
+#define T double
+#define S f64
+#define V(f) vv64_##f
+GR_EW_FUNCTIONS(BODY)
 
 void FOR_ISA(gr__fill_functions)(gr_kernel_table *t)
 {
-#define GR_EW_logistic GR_EW_sigmoid
-#define ROW(name) t->ew[GR_EW_##name][GR_K_F32] = f32_##name, t->ew[GR_EW_##name][GR_K_F64] = f64_##name;
-    FUNCTIONS(ROW)
+#define SET(name) t->ew[GR_EW_##name][GR_K_F32] = f32_##name, t->ew[GR_EW_##name][GR_K_F64] = f64_##name;
+#define ROW(name, y, d, read) SET(name) SET(name##_dx) t->reads[GR_EW_##name##_dx] = 1 + 2 * GR_READS_##read;
+    GR_EW_FUNCTIONS(ROW)
 }

@@ -17,30 +17,32 @@ typedef void gr_ew_fn(int64_t n, char *const *p);
 typedef void gr_copy_fn(int64_t n, void *y, int64_t sy, const void *x, int64_t sx);
 
 /* name(inputs): y; then for each input the derivative, of inputs and y, and which of them it reads: so many may have to be
- * kept or computed again. The table is expanded in elementwise.c, where T is the type, M(f) its function of <math.h>, V(f)
- * that of kernels/vmath.h. */
+ * kept or computed again. The tables are expanded in elementwise.c, where T is the type, M(f) its function of <math.h>, V(f)
+ * that of kernels/vmath.h; GR_EW_FUNCTIONS in functions.c, where x and y are vectors. */
 enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
-#define GR_EW_UNARY(X)                                                                                               \
+#define GR_EW_PLAIN(X)                                                                                               \
     X(neg, -x, -1, NONE)                                                                                             \
-    X(exp, V(exp)(x), y, y)                                                                                          \
-    X(log, V(log)(x), 1 / x, x)                                                                                      \
     X(sqrt, M(sqrt)(x), (T)0.5 / y, y)                                                                               \
-    X(sin, M(sin)(x), M(cos)(x), x)                                                                                  \
-    X(cos, M(cos)(x), -M(sin)(x), x)                                                                                 \
-    X(tanh, V(tanh)(x), 1 - y * y, y)                                                                                \
-    X(sigmoid, V(logistic)(x), y * (1 - y), y)                                                                       \
     X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1), x)                                                                  \
     X(abs, M(fabs)(x), sign_of(x), x)                                                                                \
     X(sign, sign_of(x), 0, NONE)                                                                                     \
     X(heaviside, (T)(x <= 0 ? 0 : 1), 0, NONE)                                                                       \
     X(square, x *x, 2 * x, x)                                                                                        \
-    X(reciprocal, 1 / x, -(y * y), y)                                                                                \
+    X(reciprocal, 1 / x, -(y * y), y)
+#define GR_EW_FUNCTIONS(X)                                                                                           \
+    X(exp, V(exp)(x), y, y)                                                                                          \
+    X(log, V(log)(x), 1 / x, x)                                                                                      \
+    X(sin, V(sin)(x), V(cos)(x), x)                                                                                  \
+    X(cos, V(cos)(x), -V(sin)(x), x)                                                                                 \
+    X(tanh, V(tanh)(x), 1 - y * y, y)                                                                                \
+    X(sigmoid, V(logistic)(x), y * (1 - y), y)                                                                       \
     X(expm1, V(expm1)(x), y + 1, y)                                                                                  \
     X(log1p, V(log1p)(x), 1 / (1 + x), x)                                                                            \
     X(erf, V(erf)(x), (T)1.1283791670955126 * V(exp)(-x * x), x) /* 2 / sqrt(pi) */                                  \
     X(gelu, V(gelu)(x), V(gelu_d)(x), x)                                                                             \
     X(silu, V(silu)(x), V(silu_d)(x), x)                                                                             \
     X(softplus, V(softplus)(x), V(logistic)(x), x)
+#define GR_EW_UNARY(X) GR_EW_PLAIN(X) GR_EW_FUNCTIONS(X)
 
 enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2, GR_READS_aby = 1 + 2 + 4 };
 #define GR_EW_BINARY(X)                                                                                              \
@@ -91,8 +93,8 @@ typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
                                    void *db);
 
-/* Attention scores, rows of n < 2^31, of which row r takes the first seen + r step into account (all, if there are not so many).
- * attention: x = softmax(scale x), the others 0, in place. attention_dx: from p, what that gave, and its gradient d, that of x in
+/* Attention scores, rows of n, of which row r takes the first seen + r step into account (all, if there are not so many).
+ * attention: x = softmax(scale x), the others 0, in place; scale is not 0. attention_dx: from p, what that gave, and its gradient d, that of x in
  * place of d. */
 typedef void gr_attention_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, void *x);
 typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t step, double scale, const void *p, void *d);

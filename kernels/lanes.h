@@ -23,6 +23,10 @@ enum { PANEL = 256 / VECTOR_BYTES };
 #define LARGER_f64(a, b) ((f64_vec)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
 #define SMALLER_f32(a, b) ((f32_vec)_mm512_min_ps((__m512)(a), (__m512)(b)))
 #define SMALLER_f64(a, b) ((f64_vec)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
+#define TOTAL_f32(v) _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)(v))) + _mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)(v), 1)))
+#define TOTAL_f64(v) _mm512_reduce_add_pd((__m512d)(v))
+#define LARGEST_f32(v) _mm512_reduce_max_ps((__m512)(v))
+#define LARGEST_f64(v) _mm512_reduce_max_pd((__m512d)(v))
 #elif defined(__AVX2__)
 #include <immintrin.h>
 static const int32_t first_mask_[16] = { -1, -1, -1, -1, -1, -1, -1, -1 }; /* n from entry 8 - n are set */
@@ -35,6 +39,25 @@ static const int32_t first_mask_[16] = { -1, -1, -1, -1, -1, -1, -1, -1 }; /* n 
 #define LARGER_f64(a, b) ((f64_vec)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
 #define SMALLER_f32(a, b) ((f32_vec)_mm256_min_ps((__m256)(a), (__m256)(b)))
 #define SMALLER_f64(a, b) ((f64_vec)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
+INLINE double total_of_4(__m256d v)
+{
+    const __m128d half = _mm256_castpd256_pd128(v) + _mm256_extractf128_pd(v, 1);
+    return half[0] + half[1];
+}
+INLINE double largest_of_4(__m256d v)
+{
+    const __m128d half = _mm_max_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+    return _mm_cvtsd_f64(_mm_max_pd(half, _mm_permute_pd(half, 1)));
+}
+INLINE float largest_of_8(__m256 v)
+{
+    const __m128 half = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)), two = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ps(two, _mm_movehdup_ps(two)));
+}
+#define TOTAL_f32(v) total_of_4(_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)(v))) + _mm256_cvtps_pd(_mm256_extractf128_ps((__m256)(v), 1)))
+#define TOTAL_f64(v) total_of_4((__m256d)(v))
+#define LARGEST_f32(v) largest_of_8((__m256)(v))
+#define LARGEST_f64(v) largest_of_4((__m256d)(v))
 #endif
 
 #define T float

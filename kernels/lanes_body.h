@@ -34,13 +34,12 @@ INLINE void N(S, store_first)(T *p, int64_t n, vec v)
 #endif
 }
 
-static APART __attribute__((unused)) void N(S, gather)(int64_t n, const T *x, int64_t stride, T *y)
+/* n elements from p, or W where n is more, the others as in rest */
+INLINE vec N(S, take)(const T *p, int64_t n, vec rest) { return n >= W ? N(S, load)(p) : N(S, load_first)(p, n, rest); }
+INLINE void N(S, put)(T *p, int64_t n, vec v)
 {
-    for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
-}
-static APART __attribute__((unused)) void N(S, scatter)(int64_t n, T *x, int64_t stride, const T *y)
-{
-    for (int64_t i = 0; i < n; i++) x[i * stride] = y[i];
+    if (n >= W) N(S, store)(p, v);
+    else N(S, store_first)(p, n, v);
 }
 
 /* a > b ? a : b and a < b ? a : b: b where one is a NaN */
@@ -58,6 +57,28 @@ INLINE vec N(S, smaller_of)(vec a, vec b)
     return N(SMALLER, S)(a, b);
 #else
     return N(S, choose)(a < b, a, b);
+#endif
+}
+
+/* of the lanes: their sum in double, the largest that is no NaN */
+INLINE double N(S, lanes_total)(vec v)
+{
+#ifdef __AVX2__
+    return N(TOTAL, S)(v);
+#else
+    double sum = 0;
+    for (int k = 0; k < W; k++) sum += (double)v[k];
+    return sum;
+#endif
+}
+INLINE T N(S, lanes_largest)(vec v)
+{
+#ifdef __AVX2__
+    return N(LARGEST, S)(v);
+#else
+    T most = v[0];
+    for (int k = 1; k < W; k++) most = v[k] > most ? v[k] : most;
+    return most;
 #endif
 }
 

@@ -11,7 +11,7 @@ static void N(S, widest)(int64_t n, int64_t kw, const T *restrict x, T *restrict
     if (kw == 2) {
         for (int64_t q = 0; q < n; q++) {
             const T a = x[2 * q], b = x[2 * q + 1];
-            y[q] = (b > a) | (b != b) ? b : a;
+            y[q] = ((b > a) | (b != b)) ? b : a;
         }
         return;
     }
@@ -19,7 +19,7 @@ static void N(S, widest)(int64_t n, int64_t kw, const T *restrict x, T *restrict
         T most = x[q * kw];
         for (int64_t b = 1; b < kw; b++) {
             const T v = x[q * kw + b];
-            most = (v > most) | (v != v) ? v : most;
+            most = ((v > most) | (v != v)) ? v : most;
         }
         y[q] = most;
     }
@@ -45,13 +45,8 @@ static void N(S, unite)(int64_t n, int64_t kw, const T *restrict part, T *restri
             for (int64_t q = 0; q < n; q++) x[q * kw + b] = part[b * n + q];
 }
 
-/* The first n <= W elements at p; those beyond are not touched. */
-INLINE vec N(S, some)(const T *p, int64_t n) { return n < W ? N(S, load_first)(p, n, (vec){ 0 }) : N(S, load)(p); }
-INLINE void N(S, put)(T *p, int64_t n, vec v)
-{
-    if (n < W) N(S, store_first)(p, n, v);
-    else N(S, store)(p, v);
-}
+/* The first n elements at p; those beyond are not touched. */
+INLINE vec N(S, some)(const T *p, int64_t n) { return N(S, take)(p, n, (vec){ 0 }); }
 
 /* Rows of windows at a time, of images whose rows take `row` elements each. */
 static int64_t N(S, block)(int64_t row, int64_t rows, int64_t left)

@@ -5,8 +5,10 @@
 #define W N(S, W)
 #define LANES N(S, LANES)
 
-/* n elements, whole or with the other lanes as in rest */
-INLINE vec N(S, take)(const T *x, int64_t n, vec rest) { return n >= W ? N(S, load)(x) : N(S, load_first)(x, n, rest); }
+static APART void N(S, gather)(int64_t n, const T *x, int64_t stride, T *y)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
+}
 INLINE bool N(S, any)(mask m)
 {
     uint64_t word[VECTOR_BYTES / 8], all = 0;

@@ -34,7 +34,8 @@
     }                                                                                                                \
     static void S##_adam(int64_t n, const gr_adam_args *h, void *w_, const void *g_, void *m_, void *v_, void *top_) \
     {                                                                                                                \
-        const T size = (T)h->size, root = (T)h->root, eps = (T)h->eps, decay = (T)h->decay, shrink = (T)h->shrink;   \
+        /* size m / (sqrt(v) / root + eps), with one division */                                                     \
+        const T size = (T)(h->size * h->root), eps = (T)(h->eps * h->root), decay = (T)h->decay, shrink = (T)h->shrink; \
         const T b1 = (T)h->beta1, c1 = (T)(1 - h->beta1), b2 = (T)h->beta2, c2 = (T)(1 - h->beta2);                  \
         T *restrict w = w_, *restrict m = m_, *restrict v = v_, *restrict top = top_;                                \
         const T *restrict g = g_;                                                                                    \
@@ -44,7 +45,7 @@
                 m[i] = b1 * m[i] + c1 * d;                                                                           \
                 v[i] = b2 * v[i] + c2 * d * d;                                                                       \
                 top[i] = v[i] > top[i] || v[i] != v[i] ? v[i] : top[i];                                              \
-                w[i] = shrink * w[i] - size * m[i] / (SQRT(top[i]) / root + eps);                                    \
+                w[i] = shrink * w[i] - size * m[i] / (SQRT(top[i]) + eps);                                           \
             }                                                                                                        \
             return;                                                                                                  \
         }                                                                                                            \
@@ -52,7 +53,7 @@
             const T d = g[i] + decay * w[i];                                                                         \
             m[i] = b1 * m[i] + c1 * d;                                                                               \
             v[i] = b2 * v[i] + c2 * d * d;                                                                           \
-            w[i] = shrink * w[i] - size * m[i] / (SQRT(v[i]) / root + eps);                                          \
+            w[i] = shrink * w[i] - size * m[i] / (SQRT(v[i]) + eps);                                                 \
         }                                                                                                            \
     }
 UPDATES(f32, float, sqrtf)

@@ -7,6 +7,7 @@
  *   log x     = e ln 2 + log m,  x = 2^e m,  sqrt(1/2) <= m < sqrt 2
  *   log1p x   = log u + (x - (u - 1)) / u,  u = 1 + x: the second term is what rounding u lost
  *   erf x     = x + x p(x^2) for |x| < 1,  else 1 - 2 Phi(-sqrt 2 x)
+ *   sin x     = +- sin r or cos r,  r = x - k pi / 2 in three parts,  |r| <= pi / 4; beyond a limit that of <math.h>
  *   Phi(-t)   = e^(-t^2 / 2) q(z) / (t + k),  z = (t - k) / (t + k): q is smooth up to infinity (Shepherd and Laframboise 1981)
  *
  * Polynomials: minimax for the relative error with coefficients that are floats (fpminimax; Brisebarre and Chevillard,
@@ -108,6 +109,7 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #define F f32_vec
 #define B f32_bits
 #define NAME(f) vv32_##f
+#define LIBM(g) g##f
 #define ALL(c) f32_all((float)(c))
 #define BITS(x) ((f32_bits)(x))
 #define OF_BITS(i) ((f32_vec)(i))
@@ -115,6 +117,7 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #define SMALLER(a, b) f32_smaller_of(a, b)
 #if defined(__AVX512F__)
 #define FMA(a, b, c) ((f32_vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define ANY_BEYOND(a, limit) (_mm512_cmp_ps_mask((__m512)(a), (__m512)ALL(limit), _CMP_NLE_UQ) != 0)
 #define SCALE(p, k) ((f32_vec)_mm512_scalef_ps((__m512)(p), (__m512)(k)))
 #define PICK(a, op, b, yes, no) \
     ((f32_vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_##op##_OQ), (__m512)(no), (__m512)(yes)))
@@ -126,6 +129,7 @@ INLINE f32_vec vv32_reciprocal(f32_vec x) /* Newton's step takes 14 bits to 24 *
 }
 #elif defined(__AVX2__)
 #define FMA(a, b, c) ((f32_vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define ANY_BEYOND(a, limit) (_mm256_movemask_ps(_mm256_cmp_ps((__m256)(a), (__m256)ALL(limit), _CMP_NLE_UQ)) != 0)
 #define PICK(a, op, b, yes, no) \
     ((f32_vec)_mm256_blendv_ps((__m256)(no), (__m256)(yes), _mm256_cmp_ps((__m256)(a), (__m256)(b), _CMP_##op##_OQ)))
 #define RECIPROCAL(x) (1 / (x))
@@ -145,12 +149,15 @@ INLINE f32_vec vv32_reciprocal(f32_vec x) /* Newton's step takes 14 bits to 24 *
 #undef SMALLER
 #undef FMA
 #undef SCALE
+#undef ANY_BEYOND
+#undef LIBM
 #undef PICK
 #undef RECIPROCAL
 
 #define F f64_vec
 #define B f64_bits
 #define NAME(f) vv64_##f
+#define LIBM(g) g
 #define ALL(c) f64_all((double)(c))
 #define BITS(x) ((f64_bits)(x))
 #define OF_BITS(i) ((f64_vec)(i))
@@ -158,6 +165,7 @@ INLINE f32_vec vv32_reciprocal(f32_vec x) /* Newton's step takes 14 bits to 24 *
 #define SMALLER(a, b) f64_smaller_of(a, b)
 #if defined(__AVX512F__)
 #define FMA(a, b, c) ((f64_vec)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
+#define ANY_BEYOND(a, limit) (_mm512_cmp_pd_mask((__m512d)(a), (__m512d)ALL(limit), _CMP_NLE_UQ) != 0)
 #define SCALE(p, k) ((f64_vec)_mm512_scalef_pd((__m512d)(p), (__m512d)(k)))
 #define PICK(a, op, b, yes, no) \
     ((f64_vec)_mm512_mask_blend_pd(_mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), _CMP_##op##_OQ), (__m512d)(no), (__m512d)(yes)))
@@ -170,6 +178,7 @@ INLINE f64_vec vv64_reciprocal(f64_vec x) /* 14 bits to 28 to 53 */
 }
 #elif defined(__AVX2__)
 #define FMA(a, b, c) ((f64_vec)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
+#define ANY_BEYOND(a, limit) (_mm256_movemask_pd(_mm256_cmp_pd((__m256d)(a), (__m256d)ALL(limit), _CMP_NLE_UQ)) != 0)
 #define PICK(a, op, b, yes, no) \
     ((f64_vec)_mm256_blendv_pd((__m256d)(no), (__m256d)(yes), _mm256_cmp_pd((__m256d)(a), (__m256d)(b), _CMP_##op##_OQ)))
 #define RECIPROCAL(x) (1 / (x))
@@ -189,6 +198,8 @@ INLINE f64_vec vv64_reciprocal(f64_vec x) /* 14 bits to 28 to 53 */
 #undef SMALLER
 #undef FMA
 #undef SCALE
+#undef ANY_BEYOND
+#undef LIBM
 #undef PICK
 #undef RECIPROCAL
 

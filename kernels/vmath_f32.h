@@ -33,12 +33,9 @@ INLINE F NAME(clip)(F x, float low, float high) { return SMALLER(ALL(high), LARG
 INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffu); }
 INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000000u)); }
 
-/* 0.96 ulp */
-INLINE F NAME(exp)(F x)
+INLINE F NAME(exp_clipped)(F x)
 {
-    F t, k, r;
-    x = NAME(clip)(x, -105, 89);
-    r = NAME(reduce)(x, &t, &k, 254);
+    F t, k, r = NAME(reduce)(x, &t, &k, 254);
 #ifdef __FMA__
     F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
 #else
@@ -47,6 +44,10 @@ INLINE F NAME(exp)(F x)
 #endif
     return NAME(scale)(p, t, k);
 }
+/* 0.96 ulp */
+INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -105, 89)); }
+/* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
+INLINE F NAME(exp_below)(F x) { return PICK(x, LT, ALL(-0x1.5d589ep6f), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.5d589ep6f), x))); }
 /* 2^n e^r - 1 for n <= 24; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {
@@ -162,3 +163,42 @@ INLINE F NAME(silu_d)(F x)
 }
 /* log(1 + e^x) */
 INLINE F NAME(softplus)(F x) { return LARGER(ALL(0), x) + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }
+
+/* Sine and cosine exist as vectors alone. */
+#ifdef LIBM
+static APART void NAME(sine_of_far)(float *y, const float *x, float limit, bool cosine)
+{
+    for (int k = 0; k < VECTOR_BYTES / (int)sizeof *x; k++)
+        if (!(LIBM(fabs)(x[k]) <= limit)) y[k] = cosine ? LIBM(cos)(x[k]) : LIBM(sin)(x[k]);
+}
+/* sin(x + quarter pi / 2) to 1.3 ulp */
+INLINE F NAME(sine)(F x, unsigned quarter)
+{
+    float from[VECTOR_BYTES / sizeof(float)], to[VECTOR_BYTES / sizeof(float)];
+#ifdef __FMA__ /* without it k pi / 2 would need more parts */
+    const F t = FMA(x, ALL(0x1.45f306p-1f), ALL(0x1.8p23f)), k = t - 0x1.8p23f;
+    const F r1 = FMA(-k, ALL(0x1.921fb6p0f), x), r = FMA(-k, ALL(-0x1.777a5cp-25f), r1); /* the first is exact */
+    const F lost = FMA(-k, ALL(-0x1.ee59dap-50f), FMA(-k, ALL(-0x1.777a5cp-25f), r1 - r)), z = r * r;
+    F s = FMA(ALL(-0x1.9a9d86p-13f), z, ALL(0x1.110bc2p-7f));
+    s = FMA(s, z, ALL(-0x1.555552p-3f));
+    F c = FMA(ALL(0x1.9bb5cap-16f), z, ALL(-0x1.6c1282p-10f));
+    c = FMA(c, z, ALL(0x1.555554p-5f));
+    s = FMA(z * r, s, lost) + r;
+    c = FMA(z * z, c, FMA(-r, lost, -0.5f * z)) + 1;
+    const B n = BITS(t) + quarter, odd = -(n & 1);
+    F y = OF_BITS(((BITS(c) & odd) | (BITS(s) & ~odd)) ^ ((n & 2) << 30));
+    if (!ANY_BEYOND(NAME(absolute)(x), 0x1p16f)) return y;
+    memcpy(from, &x, sizeof from);
+    memcpy(to, &y, sizeof to);
+    NAME(sine_of_far)(to, from, 0x1p16f, quarter == 1);
+#else
+    memcpy(from, &x, sizeof from);
+    NAME(sine_of_far)(to, from, -1, quarter == 1);
+    F y;
+#endif
+    memcpy(&y, to, sizeof y);
+    return y;
+}
+INLINE F NAME(sin)(F x) { return PICK(x, EQ, ALL(0), x, NAME(sine)(x, 0)); }
+INLINE F NAME(cos)(F x) { return NAME(sine)(x, 1); }
+#endif

@@ -39,12 +39,9 @@ INLINE F NAME(clip)(F x, double low, double high) { return SMALLER(ALL(high), LA
 INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffffffffffu); }
 INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x8000000000000000u)); }
 
-/* 0.98 ulp */
-INLINE F NAME(exp)(F x)
+INLINE F NAME(exp_clipped)(F x)
 {
-    F t, k, r;
-    x = NAME(clip)(x, -746, 710);
-    r = NAME(reduce)(x, &t, &k, 2046);
+    F t, k, r = NAME(reduce)(x, &t, &k, 2046);
 #ifdef __FMA__
     F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
 #else
@@ -52,6 +49,10 @@ INLINE F NAME(exp)(F x)
 #endif
     return NAME(scale)(p, t, k);
 }
+/* 0.98 ulp */
+INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -746, 710)); }
+/* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
+INLINE F NAME(exp_below)(F x) { return PICK(x, LT, ALL(-0x1.6232bdd7abcd2p9), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.6232bdd7abcd2p9), x))); }
 /* 2^n e^r - 1 for n <= 53; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {
@@ -184,3 +185,48 @@ INLINE F NAME(silu_d)(F x)
 }
 /* log(1 + e^x) */
 INLINE F NAME(softplus)(F x) { return LARGER(ALL(0), x) + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }
+
+/* Sine and cosine exist as vectors alone. */
+#ifdef LIBM
+static APART void NAME(sine_of_far)(double *y, const double *x, double limit, bool cosine)
+{
+    for (int k = 0; k < VECTOR_BYTES / (int)sizeof *x; k++)
+        if (!(LIBM(fabs)(x[k]) <= limit)) y[k] = cosine ? LIBM(cos)(x[k]) : LIBM(sin)(x[k]);
+}
+/* sin(x + quarter pi / 2) to 1.3 ulp */
+INLINE F NAME(sine)(F x, unsigned quarter)
+{
+    double from[VECTOR_BYTES / sizeof(double)], to[VECTOR_BYTES / sizeof(double)];
+#ifdef __FMA__ /* without it k pi / 2 would need more parts */
+    const F t = FMA(x, ALL(0x1.45f306dc9c883p-1), ALL(0x1.8p52)), k = t - 0x1.8p52;
+    const F r1 = FMA(-k, ALL(0x1.921fb54442d18p0), x), r = FMA(-k, ALL(0x1.1a62633145c07p-54), r1); /* the first is exact */
+    const F lost = FMA(-k, ALL(-0x1.f1976b7ed8fbcp-110), FMA(-k, ALL(0x1.1a62633145c07p-54), r1 - r)), z = r * r;
+    F s = FMA(ALL(0x1.5df3142853a9bp-33), z, ALL(-0x1.ae5fc2925c969p-26));
+    s = FMA(s, z, ALL(0x1.71de3748ad07ep-19));
+    s = FMA(s, z, ALL(-0x1.a01a019e3c6ffp-13));
+    s = FMA(s, z, ALL(0x1.1111111110a1ap-7));
+    s = FMA(s, z, ALL(-0x1.5555555555554p-3));
+    F c = FMA(ALL(-0x1.9065d4dc51219p-37), z, ALL(0x1.1eeb45068b259p-29));
+    c = FMA(c, z, ALL(-0x1.27e4f9f146ca1p-22));
+    c = FMA(c, z, ALL(0x1.a01a019f2b5fbp-16));
+    c = FMA(c, z, ALL(-0x1.6c16c16c1689cp-10));
+    c = FMA(c, z, ALL(0x1.5555555555555p-5));
+    s = FMA(z * r, s, lost) + r;
+    c = FMA(z * z, c, FMA(-r, lost, -0.5 * z)) + 1;
+    const B n = BITS(t) + quarter, odd = -(n & 1);
+    F y = OF_BITS(((BITS(c) & odd) | (BITS(s) & ~odd)) ^ ((n & 2) << 62));
+    if (!ANY_BEYOND(NAME(absolute)(x), 0x1p30)) return y;
+    memcpy(from, &x, sizeof from);
+    memcpy(to, &y, sizeof to);
+    NAME(sine_of_far)(to, from, 0x1p30, quarter == 1);
+#else
+    memcpy(from, &x, sizeof from);
+    NAME(sine_of_far)(to, from, -1, quarter == 1);
+    F y;
+#endif
+    memcpy(&y, to, sizeof y);
+    return y;
+}
+INLINE F NAME(sin)(F x) { return PICK(x, EQ, ALL(0), x, NAME(sine)(x, 0)); }
+INLINE F NAME(cos)(F x) { return NAME(sine)(x, 1); }
+#endif

@@ -55,7 +55,7 @@ static bool index_shape(gr_call *k)
 }
 /* Planes are independent: threads take some each. */
 #define TAP_NS 0.6 /* of one element of one window */
-#define MOVE_NS 0.6 /* of an element that is read, or added, by its position */
+#define MOVE_NS 1.5 /* of an element that is read, or added, by its position */
 typedef struct index_job {
     gr_pool2d_fn *fn;
     gr_pool2d_size s;

@@ -10,8 +10,9 @@
 bool gr__run_kernel(int kernel, gr_type type, int count, gr_tensor *const *t);
 /* Copies x into y, of one shape and any strides. */
 void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg x);
-/* y accumulates x by a kernel GR_REDUCE_...: strides of y, in elements, for the dimensions of x, 0 where it is reduced. */
-void gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride);
+/* y, contiguous, is x reduced by a kernel GR_REDUCE_...: strides of y, in elements, for the dimensions of x, 0 where it is
+ * reduced. */
+bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride);
 static inline int gr__k(gr_type t) { return (int)t - 1; }
 static inline int gr__kt(const gr_tensor *t) { return (int)t->dtype - 1; }
 

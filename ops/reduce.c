@@ -44,16 +44,6 @@ static bool nonempty_shape(gr_call *k)
     return gr_reject(k, GR_ESHAPE, "check for zero sizes first", "there is no element to choose from");
 }
 
-static void fill(gr_tensor *y, double v)
-{
-    size_t n = (size_t)y->numel;
-    for (size_t i = 0; i < n; i++) {
-        if (y->dtype == GR_F32) ((float *)(void *)y->data)[i] = (float)v;
-        else if (y->dtype == GR_F64) ((double *)(void *)y->data)[i] = v;
-        else ((int64_t *)(void *)y->data)[i] = isinf(v) ? (v > 0 ? INT64_MAX : INT64_MIN) : (int64_t)v;
-    }
-}
-
 typedef struct axis {
     int64_t n, x, y; /* size and strides */
 } axis;
@@ -79,34 +69,115 @@ static int plan(const gr_tensor *x, const int64_t *stride, axis *a)
     return merged;
 }
 
-void gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride)
-{
-    gr_reduce_fn *fn = gr__kernels()->reduce[kernel][gr__kt(y)];
-    const int64_t size = (int64_t)gr__type_size((gr_type)y->dtype);
+/* One reduction over axes, the last two of which a kernel runs over; or a part of it, with other n and pointers. */
+typedef struct reduction {
+    gr_reduce_fn *fn;
+    int64_t size; /* of an element */
+    const char *x;
+    char *y;
+    int n, cut;   /* axes; the one that threads take parts of */
     axis a[GR_MAX_RANK + 2];
-    int n = plan(x, stride, a + 2);
-    axis *inner = a + n; /* the last two; missing ones are of one element */
-    if (x->numel == 0) return;
-    if (n < 2) a[1] = (axis){ 1, 1, 0 };
-    if (n == 0) a[0] = a[1];
-    int64_t index[GR_MAX_RANK] = { 0 };
-    const char *from = x->data;
-    char *to = y->data;
+    int64_t chunk;      /* of a[0], where it is reduced: its parts have results of their own */
+    char *parts;        /* of the chunks but the first */
+    size_t result_size; /* bytes */
+} reduction;
+
+static void reduce_all(const reduction *r)
+{
+    const axis none = { 1, 1, 0 }, *a = r->a;
+    const axis outer = r->n < 2 ? none : a[r->n - 2], inner = r->n < 1 ? none : a[r->n - 1];
+    int64_t index[GR_MAX_RANK + 2] = { 0 };
+    const char *from = r->x;
+    char *to = r->y;
     for (;;) {
-        fn(inner[0].n, inner[1].n, from, (int64_t[]){ inner[0].x, inner[1].x }, to, (int64_t[]){ inner[0].y, inner[1].y });
-        int d = n - 3;
+        r->fn(outer.n, inner.n, from, (int64_t[]){ outer.x, inner.x }, to, (int64_t[]){ outer.y, inner.y });
+        int d = r->n - 3;
         for (; d >= 0; d--) {
-            const axis *o = &a[2 + d];
-            from += o->x * size, to += o->y * size;
-            if (++index[d] < o->n) break;
-            from -= o->x * size * o->n, to -= o->y * size * o->n;
+            from += a[d].x * r->size, to += a[d].y * r->size;
+            if (++index[d] < a[d].n) break;
+            from -= a[d].x * r->size * a[d].n, to -= a[d].y * r->size * a[d].n;
             index[d] = 0;
         }
         if (d < 0) return;
     }
 }
 
-static void accumulate(const gr_call *k, gr_tensor *y, int kernel, double neutral)
+static reduction part_of(const reduction *r, int d, int64_t begin, int64_t end)
+{
+    reduction part = *r;
+    part.a[d].n = end - begin;
+    part.x += begin * r->a[d].x * r->size;
+    part.y += begin * r->a[d].y * r->size;
+    return part;
+}
+static void some_results(void *user, int64_t begin, int64_t end, int worker)
+{
+    const reduction *r = user;
+    const int64_t n = r->a[r->cut].n;
+    (void)worker;
+    reduction part = part_of(r, r->cut, begin * r->chunk, end * r->chunk < n ? end * r->chunk : n);
+    reduce_all(&part);
+}
+static void some_chunks(void *user, int64_t begin, int64_t end, int worker)
+{
+    const reduction *r = user;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t first = i * r->chunk, rest = r->a[0].n - first;
+        reduction part = part_of(r, 0, first, first + (rest < r->chunk ? rest : r->chunk));
+        if (i) part.y = r->parts + (size_t)(i - 1) * r->result_size;
+        reduce_all(&part);
+    }
+}
+
+static void fill_neutral(int kernel, gr_type type, int64_t n, char *y)
+{
+    static const double neutral[GR_REDUCE_COUNT] = { 0, 1, -INFINITY, INFINITY };
+    const double v = neutral[kernel];
+    for (int64_t i = 0; i < n; i++) {
+        if (type == GR_F32) ((float *)(void *)y)[i] = (float)v;
+        else if (type == GR_F64) ((double *)(void *)y)[i] = v;
+        else ((int64_t *)(void *)y)[i] = isinf(v) ? (v > 0 ? INT64_MAX : INT64_MIN) : (int64_t)v;
+    }
+}
+
+#define ADDEND_NS 0.08
+#define CHUNKS 16
+#define CHUNK_LEAST 16384 /* addends */
+#define COLUMNS 1024      /* are taken together: from some on, the kernel treats any number alike */
+/* Threads take parts of the results where these lie along the outermost axis, or are many; else chunks of the addends, each
+ * with results of its own, that are reduced like the rest. Which of them, and the chunks, depend on the shape alone. */
+bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride)
+{
+    const gr_type type = (gr_type)y->dtype;
+    reduction r = { gr__kernels()->reduce[kernel][gr__kt(y)], (int64_t)gr__type_size(type), x->data, y->data, .chunk = 1 };
+    fill_neutral(kernel, type, y->numel, y->data);
+    if (x->numel == 0) return true;
+    r.n = plan(x, stride, r.a);
+    const double ns = ADDEND_NS * (double)x->numel;
+    const int64_t rows = r.n ? r.a[0].n : 1, most = x->numel / CHUNK_LEAST < CHUNKS ? x->numel / CHUNK_LEAST : CHUNKS;
+    if (most < 2) return reduce_all(&r), true;
+    if (r.a[0].y || (r.n == 2 && r.a[1].y && r.a[1].n >= 4 * COLUMNS)) {
+        r.cut = r.a[0].y ? 0 : 1;
+        r.chunk = r.cut ? COLUMNS : 1;
+        const int64_t parts = (r.a[r.cut].n + r.chunk - 1) / r.chunk;
+        gr__parallel_ranges(y->ctx, parts, ns / (double)parts, some_results, &r);
+        return true;
+    }
+    const int64_t chunks = x->numel / y->numel < 4 * most || rows < most ? 1 : most;
+    r.chunk = (rows + chunks - 1) / chunks;
+    const int64_t used = (rows + r.chunk - 1) / r.chunk;
+    r.result_size = (size_t)(y->numel * r.size);
+    gr_block *parts = used > 1 ? gr__block_new(y->ctx, (size_t)(used - 1) * r.result_size) : NULL;
+    if (used > 1 && !parts) return false;
+    if (parts) fill_neutral(kernel, type, (used - 1) * y->numel, r.parts = gr__block_data(parts));
+    gr__parallel_ranges(y->ctx, used, ns / (double)used, some_chunks, &r);
+    if (parts) r.fn(used - 1, y->numel, r.parts, (int64_t[]){ y->numel, 1 }, y->data, (int64_t[]){ 0, 1 });
+    if (parts) gr__block_unref(y->ctx, parts);
+    return true;
+}
+
+static bool accumulate(const gr_call *k, gr_tensor *y, int kernel)
 {
     const gr_tensor *x = k->in[0];
     const reduce_attr *a = k->attr;
@@ -115,8 +186,7 @@ static void accumulate(const gr_call *k, gr_tensor *y, int kernel, double neutra
         stride[d] = a->mask >> d & 1 ? 0 : n;
         if (!(a->mask >> d & 1)) n *= x->dims[d];
     }
-    fill(y, neutral);
-    gr__run_reduce(kernel, x, y, stride);
+    return gr__run_reduce(kernel, x, y, stride);
 }
 
 /* promoted as for the element-wise kernel `like` */
@@ -188,11 +258,7 @@ static void f_min(double *y, double x) { *y = x < *y ? x : *y; }
 static bool backward_by_vjp(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { return (dx[0] = y->op->vjp(y, dy, 0)) != NULL; }
 
 /* ---- sum ---------------------------------------------------------------------------------------------------------------------*/
-static bool sum_forward(const gr_call *k, gr_tensor *y)
-{
-    accumulate(k, y, GR_REDUCE_sum, 0);
-    return true;
-}
+static bool sum_forward(const gr_call *k, gr_tensor *y) { return accumulate(k, y, GR_REDUCE_sum); }
 static gr_tensor *sum_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr__unreduce(dy, y->in[i], mask_of(y)); }
 static bool sum_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, 0), each(k, x, y, f_sum), true; }
 gr_tensor *gr_sum_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_sum, x, o, GR_EW_add); }
@@ -204,7 +270,7 @@ const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "d
 /* ---- mean --------------------------------------------------------------------------------------------------------------------*/
 static bool mean_forward(const gr_call *k, gr_tensor *y)
 {
-    accumulate(k, y, GR_REDUCE_sum, 0);
+    if (!accumulate(k, y, GR_REDUCE_sum)) return false;
     const double n = (double)reduced_count(k);
     for (int64_t i = 0; i < y->numel; i++) {
         if (y->dtype == GR_F32) ((float *)(void *)y->data)[i] /= (float)n;
@@ -256,11 +322,7 @@ static gr_tensor *product_of_others(gr_tensor *x)
     return n % 2 ? gr_slice(both, last, 0, n) : both;
 }
 
-static bool prod_forward(const gr_call *k, gr_tensor *y)
-{
-    accumulate(k, y, GR_REDUCE_prod, 1);
-    return true;
-}
+static bool prod_forward(const gr_call *k, gr_tensor *y) { return accumulate(k, y, GR_REDUCE_prod); }
 static gr_tensor *prod_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
     gr_tensor *x = y->in[i];
@@ -285,16 +347,8 @@ const gr_op gr_op_prod = { .name = "prod", .formula = "y = prod(x)", .gradient =
                            .describe = describe, .reference_tensor = prod_reference, .samples = prod_samples, .bad = prod_bad };
 
 /* ---- max, min ------------------------------------------------------------------------------------------------------------------*/
-static bool max_forward(const gr_call *k, gr_tensor *y)
-{
-    accumulate(k, y, GR_REDUCE_max, -INFINITY);
-    return true;
-}
-static bool min_forward(const gr_call *k, gr_tensor *y)
-{
-    accumulate(k, y, GR_REDUCE_min, INFINITY);
-    return true;
-}
+static bool max_forward(const gr_call *k, gr_tensor *y) { return accumulate(k, y, GR_REDUCE_max); }
+static bool min_forward(const gr_call *k, gr_tensor *y) { return accumulate(k, y, GR_REDUCE_min); }
 /* dy shared evenly by those equal to y; all to NaNs if there are any */
 static gr_tensor *extremum_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {

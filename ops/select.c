@@ -65,14 +65,35 @@ static bool select_shape(gr_call *k)
     k->ndim = rows_shape(k->in[0], k->in[1], dim_of(k->attr), k->dim);
     return true;
 }
+/* Rows are copied, or added, as [outer, m, inner] by an index of m. */
+#define BYTE_NS 0.02 /* of a copy from memory */
+typedef struct rows_job {
+    const int64_t *index;
+    int64_t outer, m, size, inner;
+    size_t bytes; /* of an element */
+    int type;
+    char *x, *y;
+} rows_job;
+
+static rows_job rows_job_of(const gr_call *k, const gr_tensor *x, const gr_tensor *y)
+{
+    const gr_tensor *whole = k->in[0];
+    const int dim = dim_of(k->attr);
+    return (rows_job){ (const int64_t *)(const void *)k->in[1]->data, outer_of(whole, dim), k->in[1]->numel, whole->dims[dim], inner_of(whole, dim),
+                       gr__type_size((gr_type)whole->dtype), gr__kt(whole), x->data, y->data };
+}
+
+static void select_rows(void *user, int64_t begin, int64_t end, int worker)
+{
+    const rows_job *j = user;
+    const size_t row = (size_t)j->inner * j->bytes;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) memcpy(j->y + (size_t)i * row, j->x + (size_t)(i / j->m * j->size + j->index[i % j->m]) * row, row);
+}
 static bool select_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_tensor *x = k->in[0];
-    const int64_t *index = (const int64_t *)(const void *)k->in[1]->data, m = k->in[1]->numel, size = x->dims[dim_of(k->attr)];
-    size_t bytes = (size_t)inner_of(x, dim_of(k->attr)) * gr__type_size((gr_type)x->dtype);
-    int64_t outer = outer_of(x, dim_of(k->attr));
-    for (int64_t o = 0; bytes && o < outer; o++)
-        for (int64_t i = 0; i < m; i++) memcpy(y->data + (size_t)(o * m + i) * bytes, x->data + (size_t)(o * size + index[i]) * bytes, bytes);
+    rows_job j = rows_job_of(k, k->in[0], y);
+    if (y->numel) gr__parallel_ranges(k->ctx, j.outer * j.m, 5 + BYTE_NS * (double)j.inner * (double)j.bytes, select_rows, &j);
     return true;
 }
 static gr_tensor *select_vjp(gr_tensor *y, gr_tensor *dy, int i)
@@ -130,20 +151,25 @@ static bool add_shape(gr_call *k)
     gr__format_dims(text, sizeof text, n, want);
     return gr_reject(k, GR_ESHAPE, "give the shape that gr_index_select has", "src is not %s", text);
 }
+/* Several rows may go to one place, in the order of the index: threads take columns, in blocks of whole cache lines. */
+#define COLUMNS 64
+static void add_columns(void *user, int64_t begin, int64_t end, int worker)
+{
+    const rows_job *j = user;
+    const int64_t first = begin * COLUMNS, rest = j->inner - first, n = (end - begin) * COLUMNS < rest ? (end - begin) * COLUMNS : rest;
+    gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][j->type];
+    (void)worker;
+    for (int64_t i = 0; i < j->outer * j->m; i++) {
+        char *to = j->y + (size_t)((i / j->m * j->size + j->index[i % j->m]) * j->inner + first) * j->bytes;
+        add(n, (char *[]){ to, to, j->x + (size_t)(i * j->inner + first) * j->bytes });
+    }
+}
 static bool add_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_tensor *x = k->in[0];
-    const int64_t *index = (const int64_t *)(const void *)k->in[1]->data, m = k->in[1]->numel, size = x->dims[dim_of(k->attr)];
-    int64_t inner = inner_of(x, dim_of(k->attr)), outer = outer_of(x, dim_of(k->attr));
-    size_t bytes = gr__type_size(k->dtype);
-    gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][gr__k(k->dtype)];
+    rows_job j = rows_job_of(k, k->in[2], y);
     if (!y->numel) return true;
-    memcpy(y->data, x->data, (size_t)y->numel * bytes);
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < m; i++) {
-            char *to = y->data + (size_t)((o * size + index[i]) * inner) * bytes;
-            add(inner, (char *[]){ to, to, k->in[2]->data + (size_t)((o * m + i) * inner) * bytes });
-        }
+    memcpy(y->data, k->in[0]->data, (size_t)y->numel * j.bytes);
+    gr__parallel_ranges(k->ctx, (j.inner + COLUMNS - 1) / COLUMNS, (double)(j.outer * j.m) * (10 + BYTE_NS * COLUMNS * (double)j.bytes), add_columns, &j);
     return true;
 }
 static gr_tensor *add_vjp(gr_tensor *y, gr_tensor *dy, int i)

@@ -64,9 +64,7 @@ static bool add_repeats(const gr_tensor *x, gr_tensor *y)
 {
     int64_t stride[GR_MAX_RANK] = { 0 };
     for (int d = 0; d < y->ndim; d++) stride[x->ndim - y->ndim + d] = y->dims[d] == 1 ? 0 : gr__stride(y)[d];
-    memset(y->data, 0, (size_t)y->numel * gr__type_size((gr_type)y->dtype));
-    gr__run_reduce(GR_REDUCE_sum, x, y, stride);
-    return true;
+    return gr__run_reduce(GR_REDUCE_sum, x, y, stride);
 }
 static bool broadcast_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {

@@ -89,7 +89,7 @@ static bool softmax_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
     dy = gr_contiguous(dy);
     if (!dx[0] || !dy) return false;
     softmax_job j = { gr__kernels()->softmax_dx[gr__kt(y)], n, (size_t)n * gr__type_size((gr_type)y->dtype), y->data, dy->data, dx[0]->data };
-    if (y->numel) gr__parallel_ranges(y->ctx, y->numel / n, 10 + 0.2 * (double)n, some_softmax_dx, &j);
+    if (y->numel) gr__parallel_ranges(y->ctx, y->numel / n, 10 + 0.35 * (double)n, some_softmax_dx, &j);
     return true;
 }
 /* f: of x and its log-sum-exp */

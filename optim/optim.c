@@ -155,7 +155,7 @@ static void update(const gr_optim *o, int i, int64_t from, int64_t to)
 {
     const gr_tensor *w = o->tensors[i];
     const size_t size = gr__type_size((gr_type)w->dtype), at = (size_t)from * size;
-    gr_update u = { .dtype = (gr_type)w->dtype, .n = to - from, .step = ((const int64_t *)gr_data(o->steps))[i], .h = o->h,
+    gr_update u = { .dtype = (gr_type)w->dtype, .n = to - from, .step = ((const int64_t *)(const void *)o->steps->data)[i], .h = o->h,
                     .w = w->data + at, .g = gr_grad(w)->data + at };
     for (int k = 0; k < o->slots; k++) u.slot[k] = o->slot[i * o->slots + k]->data + at;
     o->rule->update(&u);

@@ -7,7 +7,7 @@
 static int seeds(void)
 {
     const char *s = getenv("GRADUS_TEST_SEEDS");
-    return s ? atoi(s) : 2;
+    return s ? atoi(s) : getenv("GRADUS_TEST_SMALL") ? 1 : 2;
 }
 
 static void passes(const char *what, int seed, bool ok, const gr_gradcheck_report *r)
@@ -106,11 +106,10 @@ TEST(every_loss_passes_at_any_scale)
 TEST(no_derivative_is_called_wrong_where_functions_saturate)
 {
     for (size_t f = 0; f < sizeof function / sizeof *function; f++)
-        for (int s = 0; s < seeds(); s++) {
+        for (int s = 0; s < seeds() && function[f].f != bce; s++) { /* its derivative is another one by convention beyond p = 1e-12 */
             gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64, .seed = (uint64_t)s });
             gr_tensor *x[] = { gr_requires_grad(gr_mul(gr_randn(c, GR_SHAPE(4, 3)), 12)), gr_requires_grad(gr_mul(gr_randn(c, GR_SHAPE(4, 3)), 5)) };
             gr_gradcheck_report r;
-            if (function[f].f == bce) continue; /* by convention its derivative is another one beyond p = 1e-12 */
             bool ok = gr_gradcheck(function[f].f, NULL, x, 2, &r) || r.verdict == GR_CHECK_INCONCLUSIVE;
             passes(function[f].name, s, ok, &r);
             gr_ctx_free(c);

@@ -67,6 +67,7 @@ CALL(matmul, gr_matmul(x[0], x[1]))
 CALL(sum, gr_sum(x[0]))
 CALL(mean_rows, gr_mean(x[0], .dims = GR_DIMS(-1)))
 CALL(mean_columns, gr_mean(x[0], .dims = GR_DIMS(0)))
+CALL(sum_outer, gr_sum(x[0], .dims = GR_DIMS(0, 2)))
 CALL(max, gr_max(x[0]))
 CALL(mse, gr_mse_loss(x[0], x[1]))
 CALL(elementwise, gr_mul(gr_tanh(gr_add(x[0], x[1])), gr_exp(gr_neg(gr_square(x[0])))))
@@ -106,14 +107,16 @@ TEST(large_operations_have_the_same_bits_for_any_number_of_threads)
         { "layer_norm", GR_SHAPE(n, 131), GR_SHAPE(131), GR_SHAPE(131), call_layer_norm },
         { "cross_entropy", GR_SHAPE(10 * n, 10), none, none, call_cross_entropy },
         { "cross_entropy of probabilities", GR_SHAPE(n, 70), GR_SHAPE(n, 70), none, call_soft_cross_entropy },
-        { "embedding", GR_SHAPE(50, 64), none, none, call_embedding },
+        { "embedding", GR_SHAPE(50, 300), none, none, call_embedding },
         { "matmul", GR_SHAPE(n, 150), GR_SHAPE(150, 260), none, call_matmul },
         { "matmul of many rows", GR_SHAPE(5 * n, 40), GR_SHAPE(40, 30), none, call_matmul },
         { "matmul of a batch", GR_SHAPE(21, 30, 40), GR_SHAPE(21, 40, 31), none, call_matmul },
         { "matmul of batches that broadcast", GR_SHAPE(3, 1, 50, 20), GR_SHAPE(4, 20, 30), none, call_matmul },
-        { "sum", GR_SHAPE(n, 333), none, none, call_sum },
+        { "sum", GR_SHAPE(1000, 333), none, none, call_sum },
         { "mean of rows", GR_SHAPE(n, 333), none, none, call_mean_rows },
-        { "mean of columns", GR_SHAPE(n, 333), none, none, call_mean_columns },
+        { "mean of columns", GR_SHAPE(1000, 333), none, none, call_mean_columns },
+        { "mean of wide columns", GR_SHAPE(40, 4100), none, none, call_mean_columns },
+        { "sum over the outer and the last dimension", GR_SHAPE(40, 50, 50), none, none, call_sum_outer },
         { "max", GR_SHAPE(n, 333), none, none, call_max },
         { "mse_loss", GR_SHAPE(n, 333), GR_SHAPE(n, 333), none, call_mse },
         { "element-wise operations", GR_SHAPE(n, 333), GR_SHAPE(333), none, call_elementwise },

@@ -212,6 +212,10 @@ TEST(what_has_no_derivative_is_shown_forward)
 TEST(check_compares_with_differences)
 {
     says("check|tanh(w*x+b)|w=2|x=0.1|b=-0.3", (const char *const[]){ "gradcheck PASS  tanh  (12 derivatives, 12 PASS;", NULL });
+    says("check|sin(w)*x|w=1|x=2|--order|3", (const char *const[]){ "gradcheck PASS  mul  (14 derivatives, 14 PASS;", NULL });
+    says("check|sin(w)|w=1|--explain", (const char *const[]){ "gradcheck PASS  sin", "the difference by w, step by step:", "f(x - h)", NULL });
+    says("check|softmax(w)|w=[1,2,3]|--fast", (const char *const[]){ "gradcheck PASS  softmax  (6 derivatives, 6 PASS;", NULL });
+    fails("check|sin(w)|w=1|--order|0.5", 2, "gradus: a whole number above 0 is expected behind --order. Try gradus --help\n");
     fails("check|w*|w=1", 1, "w*\n  ^ expected a value here\n");
     fails("check|tanh(w)", 1, "tanh(w)\n     ^ w has no value: add w=2\n");
     fails("check|tanh(2)", 1, "the expression has no values to move: name one, as in \"x^2\" x=3\n");

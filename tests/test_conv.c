@@ -6,7 +6,7 @@
 #include "kernels/kernels.h"
 #include "nn/nn.h"
 #include "ops/ops.h"
-#include "tests/guarded.h"
+#include "tests/guards.h"
 #include "tests/test.h"
 
 #include <limits.h>

@@ -222,3 +222,61 @@ TEST(the_operation_that_bends_is_named)
     if (!r.passed) test_show_check(&r);
     gr_ctx_free(c);
 }
+
+/* ---- .explain --------------------------------------------------------------------------------------------------*/
+TEST(an_explained_check_shows_every_step)
+{
+    gr_ctx *c = f64();
+    gr_tensor *x = gr_requires_grad(gr_name(gr_scalar(c, 0.5), "x"));
+    hard h = { .f = gr_exp, .factor = 1 };
+    gr_gradcheck_report r;
+    char text[8192];
+    CHECK(gr_gradcheck(run_hard, &h, &x, 1, &r) && r.num_steps == 0);
+    CHECK(gr_gradcheck(run_hard, &h, &x, 1, &r, .order = 1, .explain = true) && r.num_steps >= 3 && r.num_steps <= GR_CHECK_STEPS);
+    for (int i = 0; i < r.num_steps; i++) {
+        const gr_gradcheck_step *s = &r.steps[i];
+        CHECK(i == 0 || s->h == r.steps[i - 1].h / 2);
+        CHECK_NEAR(s->above, exp(0.5 + s->h), 1e-15);
+        CHECK_NEAR(s->difference, (s->above - s->below) / (2 * s->h), 1e-12);
+    }
+    CHECK(r.steps[0].error > r.steps[1].error && r.steps[r.num_steps - 1].best == r.worst[0].numeric);
+    gr_gradcheck_format(&r, text, sizeof text);
+    CHECK(strstr(text, "the difference by x, step by step:\n") != NULL);
+    gr_ctx_free(c);
+}
+
+/* ---- order -----------------------------------------------------------------------------------------------------*/
+static gr_tensor *of_two(gr_tensor **x, void *user) { return (void)user, gr_tanh(gr_mul(gr_sin(x[0]), gr_exp(x[1]))); }
+
+TEST(orders_above_2_are_checked)
+{
+    gr_ctx *c = f64();
+    gr_tensor *x[] = { numbers(c, GR_SHAPE(2, 3)), numbers(c, GR_SHAPE(3)) };
+    gr_gradcheck_report r;
+    int64_t fewer = 0;
+    for (int order = 1; order <= 4; order++) {
+        CHECK(gr_gradcheck(of_two, NULL, x, 2, &r, .order = order) && r.checked > fewer);
+        if (!r.passed) test_show_check(&r);
+        fewer = r.checked;
+    }
+    gr_ctx_free(c);
+}
+
+static bool product_forward(const gr_call *k, gr_tensor *y) { return gr_copy_to(y, gr_mul(k->in[0], k->in[1])); }
+static gr_tensor *askew(gr_tensor *y, gr_tensor *dy, int i) /* d2 / da db is 5e-8 more than d2 / db da */
+{
+    gr_tensor *a = gr_input(y, 0), *b = gr_input(y, 1);
+    return gr_amul(dy, i ? a : gr_add(b, gr_mul(gr_sub(b, gr_detach(b)), 5e-8)));
+}
+
+TEST(second_derivatives_that_are_not_symmetric_are_caught_below_what_differences_see)
+{
+    gr_op op = { .name = "product", .arity = 2, .forward = product_forward, .vjp = askew };
+    gr_ctx *c = f64();
+    gr_tensor *x[] = { numbers(c, GR_SHAPE(2, 3)), numbers(c, GR_SHAPE(2, 3)) };
+    gr_gradcheck_report r;
+    CHECK(gr_gradcheck(apply2, &op, x, 2, &r, .order = 1));
+    CHECK(!gr_gradcheck(apply2, &op, x, 2, &r) && r.verdict == GR_CHECK_FAIL && r.count[GR_CHECK_FAIL] == 0);
+    CHECK(strstr(r.diagnosis, "the derivatives of order 2 are not symmetric: <v, H u> is ") == r.diagnosis);
+    gr_ctx_free(c);
+}

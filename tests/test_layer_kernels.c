@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #define _DEFAULT_SOURCE
 #include "kernels/kernels.h"
-#include "tests/guarded.h"
+#include "tests/guards.h"
 #include "tests/test.h"
 
 #include <string.h>

@@ -1,11 +1,14 @@
 """Runs gradus-bench beside PyTorch and prints one table: ours, the peer's, and the ratio.
 
-  compare.py [--rounds N] [--slice SECONDS] [--wall] [--memory] BUILD-FOLDER [CASE or PATTERN...]
+  compare.py [--rounds N] [--slice SECONDS] [--wall] [--memory] [--threads N [--alone] [--busy]] BUILD-FOLDER [CASE or PATTERN...]
 
 All sides stay alive and are asked in turn for one timed slice: O P Q R R Q P O, where O is ours, P the peer as it comes, Q and
 R the peer told which instructions to use (PEERS). A round gives one ratio; the table has their median and quartiles over all
 rounds: none is dropped. Of P, Q and R the one with the least median ratio counts. Times are those of the processor that the process used (both sides have one thread), which other
 programs on the machine disturb less; --wall takes those of the clock.
+
+--threads N gives N threads to ours, and N or one to the peer: its best setting counts. Times are those of the clock then.
+--alone: the peer is ours with one thread. --busy: another program keeps the last processor busy meanwhile.
 SPDX-License-Identifier: MIT"""
 import argparse
 import fnmatch
@@ -20,6 +23,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 PEERS = {"as it comes": {},
          "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"},
          "AVX-512": {"ATEN_CPU_CAPABILITY": "avx512", "OPENBLAS_CORETYPE": "SkylakeX"}}
+# Threads that wait for the next loop may sleep or spin.
+WAITS = {"": {}, ", spinning": {"OMP_WAIT_POLICY": "active"}}
 UNITS = [(1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1, "s")]
 
 
@@ -44,6 +49,17 @@ class Side:
     def close(self):
         self.child.stdin.close()
         self.child.wait()
+
+
+def peers_of(script, threads):
+    """The peer's settings by name, with the command and environment of each."""
+    for words, env in PEERS.items():
+        if words == "AVX-512" and "avx512f" not in instruction_sets():
+            continue
+        yield words, script, env
+        for wait, more in WAITS.items() if threads > 1 else ():
+            number = {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+            yield f"{words}, {threads} threads{wait}", script, env | number | more
 
 
 def python_with_torch():
@@ -122,6 +138,9 @@ def main():
     p.add_argument("--slice", type=float, default=0.05)
     p.add_argument("--wall", action="store_true")
     p.add_argument("--memory", action="store_true", help="also peak memory of each training step, and start-up")
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--alone", action="store_true", help="the peer is ours with one thread")
+    p.add_argument("--busy", action="store_true", help="another program keeps the last processor busy")
     p.add_argument("build", type=pathlib.Path)
     p.add_argument("cases", nargs="*", default=["*"])
     o = p.parse_args()
@@ -132,17 +151,20 @@ def main():
     cases = [line.split("\t") for line in listed.splitlines()]
     cases = [c for c in cases if any(fnmatch.fnmatchcase(c[0], pattern) for pattern in o.cases)]
 
-    python, version = python_with_torch()
+    python, version = (None, None) if o.alone else python_with_torch()
     script = [python, HERE / "torch_side.py"] if python else None
-    ours = Side([bench, "serve"])
-    peers = [(words, Side(script, **env)) for words, env in PEERS.items()
-             if script and (words != "AVX-512" or "avx512f" in instruction_sets())]
-    print(f"Machine: {machine()}.")
-    print(f"Peer: {'PyTorch ' + version if python else 'none found'}; one thread; {o.rounds} rounds of "
-          f"{2 + 2 * len(peers)} slices of {o.slice} s of {'wall' if o.wall else 'processor'} time.\n")
+    ours = Side([bench, "--threads", str(o.threads), "serve"])
+    settings = [("one thread", [bench, "serve"], {})] if o.alone else peers_of(script, o.threads) if script else []
+    peers = [(words, Side(command, **env)) for words, command, env in settings]
+    busy = subprocess.Popen([sys.executable, "-c", "import os\nos.sched_setaffinity(0, {os.cpu_count() - 1})\nwhile True: pass"]) if o.busy else None
+    wall = o.wall or o.threads > 1
+    peer = "ours with one thread" if o.alone else f"PyTorch {version}" if python else "none found"
+    print(f"Machine: {machine()}{'; its last processor is kept busy' if busy else ''}.")
+    print(f"Peer: {peer}; {o.threads} thread{'s' if o.threads > 1 else ''}; {o.rounds} rounds of "
+          f"{2 + 2 * len(peers)} slices of {o.slice} s of processor time{', timed by the clock' if wall else ''}.\n")
     print("| case | what | ours | peer | its settings | peer / ours | quartiles |\n|---|---|---|---|---|---|---|", flush=True)
     for name, unit, words in cases:
-        mine, which, theirs, ratio = compare(name, ours, peers, o.rounds, o.slice, 0 if o.wall else 1)
+        mine, which, theirs, ratio = compare(name, ours, peers, o.rounds, o.slice, 0 if wall else 1)
         per = "" if unit == "step" else f" / {unit}"
         row = [name, words, shown(statistics.median(mine)) + per]
         if theirs:
@@ -153,6 +175,9 @@ def main():
         print("| " + " | ".join(row) + " |", flush=True)
     for side in [ours, *(side for _, side in peers)]:
         side.close()
+    if busy:
+        busy.kill()
+        busy.wait()
     if o.memory:
         memory_table(bench, script, cases)
         print("\nStart-up: " + subprocess.run([bench, "start"], capture_output=True, text=True, check=True).stdout.strip())

@@ -4,6 +4,7 @@ Reads lines "NAME SECONDS", answers each with "WALL CPU", seconds per unit, or "
 are those of `gradus-bench list`; to add a case is to add a function to CASES.
 SPDX-License-Identifier: MIT"""
 import gc
+import os
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 torch.manual_seed(0)
 
 
@@ -146,10 +147,13 @@ def operation(f, columns=0, inputs=1):
 
 
 CASES = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g, "chain": chain, "chain-both": lambda: chain(True), "loss": loss,
-         "add": operation(torch.add, inputs=2), "mul": operation(torch.mul, inputs=2), "max": operation(torch.max)}
-CASES |= {f: operation(getattr(torch, f)) for f in ("relu", "sqrt", "exp", "log", "tanh", "sigmoid", "sum")}
+         "add": operation(torch.add, inputs=2), "mul": operation(torch.mul, inputs=2), "pow": operation(torch.pow, inputs=2),
+         "max": operation(torch.max), "gelu": operation(F.gelu)}
+CASES |= {f: operation(getattr(torch, f)) for f in ("relu", "sqrt", "exp", "log", "tanh", "sigmoid", "sum", "erf", "sin")}
 CASES |= {f"{f}-{columns}": operation(lambda x, f=f: getattr(torch, f)(x, 1), columns)
           for f in ("softmax", "log_softmax") for columns in (100, 1000)}
+CASES |= {f"layer_norm-{columns}": operation(lambda x, w=torch.ones(columns), b=torch.zeros(columns): F.layer_norm(x, w.shape, w, b), columns)
+          for columns in (100, 1000)}
 
 
 def timed(run, units, span):
