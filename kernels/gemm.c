@@ -13,7 +13,7 @@
  *   for KC of k:  for MC of m:  for NR of n:  tiles of MC x NR      b[KC, NR] in the first cache or the second, a[MC, KC] in the second
  *
  * Packed is only what pays. b: when it is stored by columns, through W x LANE transposes in registers; when it is large, since
- * its rows lie pages apart: the first tile of a panel writes what it reads, at no cost in time. a: when its rows lie pages
+ * its rows lie pages apart: the first tile of a panel writes what it reads beside its multiply-adds. a: when its rows lie pages
  * apart and are read often. Small products are not packed at all. At the right edge masks stand for missing columns; nothing
  * is padded, so 0 inf occurs only where it is meant.
  *
