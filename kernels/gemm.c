@@ -13,7 +13,7 @@
  *   for KC of k:  for MC of m:  for NR of n:  tiles of MC x NR      b[KC, NR] in the first cache or the second, a[MC, KC] in the second
  *
  * Packed is only what pays. b: when it is stored by columns, through W x LANE transposes in registers; when it is large, since
- * its rows lie pages apart: the first tile of a panel writes what it reads, at no cost in time. a: when its rows lie pages
+ * its rows lie pages apart: the first tile of a panel writes what it reads beside its multiply-adds. a: when its rows lie pages
  * apart and are read often. Small products are not packed at all. At the right edge masks stand for missing columns; nothing
  * is padded, so 0 inf occurs only where it is meant.
  *
@@ -31,15 +31,14 @@
 #define NV 2 /* vectors in a row of the tile */
 #if VECTOR_BYTES == 64
 #define MR 14
-#define WIDE 8 /* vectors in a row of a tile of at most FEW rows: 24 accumulators */
 #elif VECTOR_BYTES == 32
 #define MR 6
-#define WIDE 4
 #else
 #define MR 4
-#define WIDE 4
 #endif
 #define FEW 3
+#define WIDE 8 /* vectors in a tile of one row: eight sums at a time hide the latency of the addition */
+#define WIDE_FEW (VECTOR_BYTES == 64 ? 8 : 4) /* of two or three rows: 24 or 12 accumulators */
 #define AHEAD 8
 #define LARGE 6         /* tiles of rows from which packing b pays */
 #define KC 384          /* c is read and written once in KC steps */
@@ -81,7 +80,7 @@ static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t 
     p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
     p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.m > 4 * MR && p.n > 2 * NV * w && (p.as[1] != 1 || p.as[0] * element >= PAGE);
     p.mc = p.m * p.kc <= RESIDENT ? p.m : MC / p.rows * p.rows;
-    p.width = p.dots ? 4 : p.m <= FEW && !p.pack_b ? WIDE * w : NV * w;
+    p.width = p.dots ? 4 : p.pack_b || p.m > FEW ? NV * w : p.m == 1 ? WIDE * w : WIDE_FEW * w;
     /* columns, unless each of their parts would pack all of a; enough rows that packing b for each of their parts is nothing */
     const int64_t rows = p.pack_b ? 8 * p.rows : p.rows, by_row = count_of(p.m, rows), by_column = p.pack_a && !p.dots ? 0 : count_of(p.n, p.width);
     p.units = by_row > by_column ? by_row : by_column;

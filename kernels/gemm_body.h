@@ -94,8 +94,8 @@ typedef void N(S, tile_fn)(const N(S, walk) *s, const T *a, const T *b, T *c);
 #endif
 UP_TO_MR(LOW, TALL)
 TILE(wide, 1, WIDE, WHOLE)
-TILE(wide, 2, WIDE, WHOLE)
-TILE(wide, 3, WIDE, WHOLE)
+TILE(wide, 2, WIDE_FEW, WHOLE)
+TILE(wide, 3, WIDE_FEW, WHOLE)
 static N(S, tile_fn) *const N(S, tiles)[MR + 1][N(S, KINDS)] = { { 0 }, UP_TO_MR(LOW_ENTRY, TALL_ENTRY) };
 static N(S, tile_fn) *const N(S, wides)[FEW + 1] = { 0, N(S, wide_1), N(S, wide_2), N(S, wide_3) };
 
