@@ -184,3 +184,23 @@ TEST(the_report_has_an_index_for_a_nan_and_a_shape_for_what_is_not_reduced)
     CHECK(!gr_gradcheck(apply, &broadcast, &x, 1, &r) && strstr(r.diagnosis, "vjp of wide gave a gradient [2, 4]") != NULL);
     gr_ctx_free(c);
 }
+
+/* ---- what is printed -------------------------------------------------------------------------------------------*/
+VJP(one_wrong, gr_mul(gr_amul(dy, gr_mul(gr_square(x), 3)),
+                      gr_where(gr_eq(gr_reshape(gr_arange(gr_ctx_of(x), 0, 64, 1), GR_SHAPE(8, 8)), 21), 1.01, 1)))
+
+TEST(a_report_names_the_one_wrong_element_of_many_and_prints_no_matrix)
+{
+    gr_op op = { .name = "cube", .arity = 1, .forward = cube_forward, .vjp = one_wrong };
+    gr_ctx *c = f64();
+    gr_tensor *x = gr_name(gr_requires_grad(gr_add(gr_rand(c, GR_SHAPE(8, 8)), 0.5)), "weight");
+    gr_gradcheck_report r;
+    char text[4096];
+    CHECK(!gr_gradcheck(apply, &op, &x, 1, &r, .order = 1) && r.verdict == GR_CHECK_FAIL);
+    CHECK(gr_gradcheck_format(&r, text, sizeof text) < 1000);
+    CHECK_STR(r.worst[0].output_name, "y[2, 5]");
+    CHECK_STR(r.worst[0].name, "weight[2, 5]");
+    CHECK(strstr(text, "d y[2, 5] / d weight[2, 5]") && strstr(text, "analytic") && strstr(text, "ratio 1.01"));
+    CHECK(strstr(text, "1 FAIL") && strstr(text, "the other 4095 agree") && !strchr(text, '{'));
+    gr_ctx_free(c);
+}
