@@ -1,5 +1,5 @@
-/* What the matrix product needs beyond lanes.h: a fused multiply-add, an edge (the first n elements of a vector) that is found
- * once and used often, and transposes of small blocks. f32_ and f64_ in turn.
+/* What the matrix product needs beyond lanes.h: an edge (the first n elements of a vector) that is found once and used often,
+ * and transposes of small blocks. f32_ and f64_ in turn.
  *
  * A vector is made of lanes of 16 bytes, LANE elements each, which most shuffles do not leave; so a block of W rows by LANE
  * columns is transposed by loading rows 0, LANE, 2 LANE.. into the lanes of one vector, the rows after them into the next,
@@ -14,12 +14,9 @@ enum { f32_LANE = 4, f64_LANE = 2 };
 typedef float f32_lane __attribute__((vector_size(16), aligned(4), may_alias));
 typedef double f64_lane __attribute__((vector_size(16), aligned(8), may_alias));
 
-/* fma(x, y, z) = x y + z, rounded once where the machine can, twice where it cannot */
 #if VECTOR_BYTES == 64
 typedef __mmask16 f32_edge;
 typedef __mmask8 f64_edge;
-INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
-INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)_mm512_fmadd_pd((__m512d)x, (__m512d)y, (__m512d)z); }
 INLINE f32_edge f32_first(int64_t n) { return (f32_edge)(0xFFFF >> (16 - n)); }
 INLINE f64_edge f64_first(int64_t n) { return (f64_edge)(0xFF >> (8 - n)); }
 INLINE f32_vec f32_load_edge(const float *p, f32_edge m) { return (f32_vec)_mm512_maskz_loadu_ps(m, p); }
@@ -32,8 +29,6 @@ INLINE void f64_store_edge(double *p, f64_edge m, f64_vec x) { _mm512_mask_store
 #define LANE_AT(p) _mm_loadu_ps((const float *)(const void *)(p))
 #elif VECTOR_BYTES == 32
 typedef __m256i f32_edge, f64_edge;
-INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z); }
-INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z); }
 INLINE f32_edge f32_first(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 INLINE f64_edge f64_first(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
 INLINE f32_vec f32_load_edge(const float *p, f32_edge m) { return (f32_vec)_mm256_maskload_ps(p, m); }
@@ -45,8 +40,6 @@ INLINE void f64_store_edge(double *p, f64_edge m, f64_vec x) { _mm256_maskstore_
 #define LANE_AT(p) _mm_loadu_ps((const float *)(const void *)(p))
 #else
 typedef int64_t f32_edge, f64_edge;
-INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return x * y + z; }
-INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return x * y + z; }
 INLINE f32_edge f32_first(int64_t n) { return n; }
 INLINE f64_edge f64_first(int64_t n) { return n; }
 INLINE f32_vec f32_load_edge(const float *p, f32_edge m) { return (f32_vec){ p[0], m > 1 ? p[1] : 0, m > 2 ? p[2] : 0, m > 3 ? p[3] : 0 }; }

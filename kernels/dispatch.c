@@ -8,6 +8,9 @@
 #include <threads.h>
 
 const gr_kernel_table *gr__table_portable(void);
+#ifdef GR_HAVE_NEON
+const gr_kernel_table *gr__table_neon(void);
+#endif
 #ifdef GR_HAVE_X86
 const gr_kernel_table *gr__table_avx2(void);
 const gr_kernel_table *gr__table_avx512(void);
@@ -23,6 +26,9 @@ static once_flag once = ONCE_FLAG_INIT;
 static void fill(void)
 {
     tables.list[tables.n++] = gr__table_portable();
+#ifdef GR_HAVE_NEON
+    tables.list[tables.n++] = gr__table_neon(); /* every 64-bit ARM has it */
+#endif
 #ifdef GR_HAVE_X86
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");

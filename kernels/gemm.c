@@ -5,6 +5,7 @@
  * takes four, so 8 accumulators would do for the latency; as many as there are registers make the loads few.
  *   AVX-512   14 x 2 = 28 accumulators + 2 of b + 1 of a of 32 registers
  *   AVX2       6 x 2 = 12              + 2      + 1      of 16
+ *   NEON      12 x 2 = 24              + 2      + 1      of 32
  *   portable   4 x 2 =  8              + 2      + 1      of 16 with SSE
  * A tile reads a and b through strides, so that in place and packed are one kernel, and a transpose costs nothing but its
  * packing. What runs beside the steps hides latencies: b is fetched into the first-level cache AHEAD steps before its use,
@@ -33,6 +34,8 @@
 #define MR 14
 #elif VECTOR_BYTES == 32
 #define MR 6
+#elif defined(GR_NEON)
+#define MR 12
 #else
 #define MR 4
 #endif

@@ -87,6 +87,8 @@ typedef void N(S, tile_fn)(const N(S, walk) *s, const T *a, const T *b, T *c);
 #define TALL_ENTRY(rows) { N(S, edge_##rows), N(S, whole_##rows), N(S, packed_##rows), N(S, fused_##rows) },
 #if MR == 14
 #define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) LOW(3) LOW(4) LOW(5) LOW(6) LOW(7) LOW(8) LOW(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14)
+#elif MR == 12
+#define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) LOW(3) LOW(4) LOW(5) LOW(6) LOW(7) TALL(8) TALL(9) TALL(10) TALL(11) TALL(12)
 #elif MR == 6
 #define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) LOW(3) LOW(4) TALL(5) TALL(6)
 #else

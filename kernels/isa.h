@@ -21,6 +21,12 @@
 #else
 #define VECTOR_BYTES 16
 #endif
+#ifdef GR_NEON
+#include <arm_neon.h>
+#endif
+#if defined(__FMA__) || defined(GR_NEON)
+#define FUSES /* a multiply-add is one instruction, and rounds once */
+#endif
 
 /* What each source gives to the table of this instruction set. */
 void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t);

@@ -193,7 +193,7 @@ typedef struct gr_kernel_table {
 } gr_kernel_table;
 
 /* The best table that this machine runs, at most what the environment variable GRADUS_ISA names (portable, avx2,
- * avx512). Chosen once. */
+ * avx512, neon). Chosen once. */
 const gr_kernel_table *gr__kernels(void);
 /* Every table that was compiled and runs here, the portable one first. */
 int gr__kernel_tables(const gr_kernel_table *const **list);

@@ -75,4 +75,19 @@ INLINE float largest_of_8(__m256 v)
 #undef S
 #undef I
 
+/* fma(x, y, z) = x y + z, rounded once where the machine FUSES, else twice */
+#if VECTOR_BYTES == 64
+INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
+INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)_mm512_fmadd_pd((__m512d)x, (__m512d)y, (__m512d)z); }
+#elif VECTOR_BYTES == 32
+INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z); }
+INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z); }
+#elif defined(GR_NEON)
+INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return (f32_vec)vfmaq_f32((float32x4_t)z, (float32x4_t)x, (float32x4_t)y); }
+INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return (f64_vec)vfmaq_f64((float64x2_t)z, (float64x2_t)x, (float64x2_t)y); }
+#else
+INLINE f32_vec f32_fma(f32_vec x, f32_vec y, f32_vec z) { return x * y + z; }
+INLINE f64_vec f64_fma(f64_vec x, f64_vec y, f64_vec z) { return x * y + z; }
+#endif
+
 #endif

@@ -68,7 +68,7 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #define ALL(c) ((float)(c))
 #define BITS(x) v32_bits(x)
 #define OF_BITS(i) v32_of_bits(i)
-#ifdef __FMA__
+#ifdef FUSES
 #define FMA(a, b, c) __builtin_fmaf(a, b, c)
 #else
 #define FMA(a, b, c) ((a) * (b) + (c))
@@ -88,7 +88,7 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #define ALL(c) ((double)(c))
 #define BITS(x) v64_bits(x)
 #define OF_BITS(i) v64_of_bits(i)
-#ifdef __FMA__
+#ifdef FUSES
 #define FMA(a, b, c) __builtin_fma(a, b, c)
 #else
 #define FMA(a, b, c) ((a) * (b) + (c))
@@ -134,7 +134,8 @@ INLINE f32_vec vv32_reciprocal(f32_vec x) /* Newton's step takes 14 bits to 24 *
     ((f32_vec)_mm256_blendv_ps((__m256)(no), (__m256)(yes), _mm256_cmp_ps((__m256)(a), (__m256)(b), _CMP_##op##_OQ)))
 #define RECIPROCAL(x) (1 / (x))
 #else
-#define FMA(a, b, c) ((a) * (b) + (c))
+#define FMA(a, b, c) f32_fma(a, b, c)
+#define ANY_BEYOND(a, limit) (vminvq_u32(vcleq_f32((float32x4_t)(a), (float32x4_t)ALL(limit))) == 0) /* where it FUSES */
 #define PICK(a, op, b, yes, no) f32_choose((a) OP_##op (b), yes, no)
 #define RECIPROCAL(x) (1 / (x))
 #endif
@@ -183,7 +184,8 @@ INLINE f64_vec vv64_reciprocal(f64_vec x) /* 14 bits to 28 to 53 */
     ((f64_vec)_mm256_blendv_pd((__m256d)(no), (__m256d)(yes), _mm256_cmp_pd((__m256d)(a), (__m256d)(b), _CMP_##op##_OQ)))
 #define RECIPROCAL(x) (1 / (x))
 #else
-#define FMA(a, b, c) ((a) * (b) + (c))
+#define FMA(a, b, c) f64_fma(a, b, c)
+#define ANY_BEYOND(a, limit) (vminvq_u32(vreinterpretq_u32_u64(vcleq_f64((float64x2_t)(a), (float64x2_t)ALL(limit)))) == 0)
 #define PICK(a, op, b, yes, no) f64_choose((a) OP_##op (b), yes, no)
 #define RECIPROCAL(x) (1 / (x))
 #endif

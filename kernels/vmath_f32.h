@@ -36,7 +36,7 @@ INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000
 INLINE F NAME(exp_clipped)(F x)
 {
     F t, k, r = NAME(reduce)(x, &t, &k, 254);
-#ifdef __FMA__
+#ifdef FUSES
     F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
 #else
     F lost = FMA(k, ALL(-0x1.7f7d1cp-20f), FMA(k, ALL(-0x1.62e4p-1f), x) - r); /* by rounding r */
@@ -103,7 +103,7 @@ INLINE F NAME(log1p)(F x)
 /* t^2 - square, what rounding the square lost */
 INLINE F NAME(square_lost)(F t, F square)
 {
-#ifdef __FMA__
+#ifdef FUSES
     return FMA(t, t, -square);
 #else
     F high = OF_BITS(BITS(t) & 0xfffff000u), low = t - high; /* Dekker 1971: halves whose products are exact */
@@ -175,7 +175,7 @@ static APART void NAME(sine_of_far)(float *y, const float *x, float limit, bool 
 INLINE F NAME(sine)(F x, unsigned quarter)
 {
     float from[VECTOR_BYTES / sizeof(float)], to[VECTOR_BYTES / sizeof(float)];
-#ifdef __FMA__ /* without it k pi / 2 would need more parts */
+#ifdef FUSES /* without it k pi / 2 would need more parts */
     const F t = FMA(x, ALL(0x1.45f306p-1f), ALL(0x1.8p23f)), k = t - 0x1.8p23f;
     const F r1 = FMA(-k, ALL(0x1.921fb6p0f), x), r = FMA(-k, ALL(-0x1.777a5cp-25f), r1); /* the first is exact */
     const F lost = FMA(-k, ALL(-0x1.ee59dap-50f), FMA(-k, ALL(-0x1.777a5cp-25f), r1 - r)), z = r * r;

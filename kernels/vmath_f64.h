@@ -42,7 +42,7 @@ INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000
 INLINE F NAME(exp_clipped)(F x)
 {
     F t, k, r = NAME(reduce)(x, &t, &k, 2046);
-#ifdef __FMA__
+#ifdef FUSES
     F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
 #else
     F p = 1 + FMA(NAME(poly)(r) * r, r, r);
@@ -107,7 +107,7 @@ INLINE F NAME(log1p)(F x)
 /* t^2 - square, what rounding the square lost */
 INLINE F NAME(square_lost)(F t, F square)
 {
-#ifdef __FMA__
+#ifdef FUSES
     return FMA(t, t, -square);
 #else
     F high = OF_BITS(BITS(t) & 0xfffffffff8000000u), low = t - high; /* Dekker 1971: halves whose products are exact */
@@ -197,7 +197,7 @@ static APART void NAME(sine_of_far)(double *y, const double *x, double limit, bo
 INLINE F NAME(sine)(F x, unsigned quarter)
 {
     double from[VECTOR_BYTES / sizeof(double)], to[VECTOR_BYTES / sizeof(double)];
-#ifdef __FMA__ /* without it k pi / 2 would need more parts */
+#ifdef FUSES /* without it k pi / 2 would need more parts */
     const F t = FMA(x, ALL(0x1.45f306dc9c883p-1), ALL(0x1.8p52)), k = t - 0x1.8p52;
     const F r1 = FMA(-k, ALL(0x1.921fb54442d18p0), x), r = FMA(-k, ALL(0x1.1a62633145c07p-54), r1); /* the first is exact */
     const F lost = FMA(-k, ALL(-0x1.f1976b7ed8fbcp-110), FMA(-k, ALL(0x1.1a62633145c07p-54), r1 - r)), z = r * r;
