@@ -4,18 +4,14 @@
 #include "kernels/isa.h"
 #include "kernels/vmath.h"
 
-/* Two vectors at a time, since one does not fill the machine. */
 #define BODY(name, value, d, reads)                                                                                  \
     static void N(S, name)(int64_t n, char *const *p)                                                                \
     {                                                                                                                \
         T *to = (T *)(void *)p[0];                                                                                   \
         const T *from = (const T *)(const void *)p[1];                                                               \
-        for (; n > 0; n -= 2 * W, from += 2 * W, to += 2 * W) {                                                      \
-            vec x = N(S, take)(from, n, N(S, all)(1)), y = value;                                                    \
-            if (n > W) x = N(S, take)(from + W, n - W, N(S, all)(1));                                                \
-            N(S, put)(to, n, y);                                                                                     \
-            y = value;                                                                                               \
-            if (n > W) N(S, put)(to + W, n - W, y);                                                                  \
+        for (int64_t i = 0; i < n; i += W) {                                                                         \
+            const vec x = N(S, take)(from + i, n - i, N(S, all)(1));                                                 \
+            N(S, put)(to + i, n - i, value);                                                                         \
         }                                                                                                            \
     }                                                                                                                \
     static void N(S, name##_dx)(int64_t n, char *const *p)                                                           \
