@@ -41,11 +41,11 @@ SUM(square_sum, SQUARE, c, c)
 SUM(product_sum, PRODUCT, all(0), all(0))
 
 /* ---- rows of a few elements: one in each lane ---------------------------------------------------------------------------*/
-/* Element j of W rows, or of some: then the last stands in for those that are not there. */
-INLINE mask N(S, row_starts)(int64_t some, int64_t n)
+/* where W rows begin, or some: then the last stands in for those that are not there */
+static APART mask N(S, row_starts)(int64_t some, int64_t n)
 {
-    mask at;
-    UNROLL for (int k = 0; k < W; k++) at[k] = (k < some ? k : (int)some - 1) * (int)n;
+    mask at = { 0 };
+    for (int64_t k = 1; k < W; k++) at[k] = (int)((k < some ? k : some - 1) * n);
     return at;
 }
 static APART void N(S, put_columns)(int64_t some, int64_t n, const vec *column, T *y)
