@@ -2,7 +2,6 @@
  * Knows no shape: a run of n elements with a stride for each operand. The body is included once for each type.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
-#include "kernels/vmath.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,9 +14,7 @@
 #endif
 
 /* ---- one element of each type ------------------------------------------------------------------------------------*/
-#define FUNCTIONS(T, S, M, V)                                                                                         \
-    static inline T S##_from_logits(T x, T t) { return (x > 0 ? x : x <= 0 ? 0 : x) - x * t + V(log1p)(V(exp)(-M(fabs)(x))); } \
-    static inline T S##_floored_log(T p) { return p < (T)3.72007597602083e-44 ? p != p ? p : -100 : V(log)(p); } /* log p >= -100 */       \
+#define FUNCTIONS(T, S, M)                                                                                            \
     static inline T S##_sign_of(T x) { return x != x ? x : (T)(x > 0 ? 1 : 0) - (T)(x < 0 ? 1 : 0); }                 \
     static inline T S##_larger(T a, T b) { return a > b || a != a ? a : b; }                                         \
     static inline T S##_smaller(T a, T b) { return a < b || a != a ? a : b; }                                        \
@@ -31,29 +28,23 @@
     static inline T S##_power_db(T a, T b, T y) { return a == 0 && b >= 0 ? 0 : y * M(log)(a); }
 #define AS_IS(g) g
 #define WITH_F(g) g##f
-#define V32(g) v32_##g
-#define V64(g) v64_##g
-FUNCTIONS(float, f32, WITH_F, V32)
-FUNCTIONS(double, f64, AS_IS, V64)
+FUNCTIONS(float, f32, WITH_F)
+FUNCTIONS(double, f64, AS_IS)
 
 #define T float
 #define S f32
 #define M(g) g##f
-#define V(g) v32_##g
 #include "kernels/elementwise_body.h"
 #undef T
 #undef S
 #undef M
-#undef V
 #define T double
 #define S f64
 #define M(g) g
-#define V(g) v64_##g
 #include "kernels/elementwise_body.h"
 #undef T
 #undef S
 #undef M
-#undef V
 
 /* ---- integers and bools: what index arithmetic and masks need --------------------------------------------------------*/
 #define EW_ANY(name, T, R, expr)                                                                                     \
@@ -162,7 +153,7 @@ void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
     GR_EW_PLAIN(ROW)
 #undef ROW
 #define ROW(name, y, da, reads_a, db, reads_b) FLOATS(name) DERIVATIVE(name##_da, reads_a) DERIVATIVE(name##_db, reads_b)
-    GR_EW_BINARY(ROW)
+    GR_EW_BINARY_PLAIN(ROW)
 #undef ROW
 #define ROW(name, op) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
     GR_EW_COMPARE(ROW)

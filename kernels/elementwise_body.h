@@ -1,12 +1,10 @@
-/* The float loops of elementwise.c for one type: T, its suffix S, its functions M(f), V(f). No include guard: it is
- * included once for each type.
+/* The float loops of elementwise.c for one type: T, its suffix S, its functions M(f). No include guard: it is included once
+ * for each type.
  * SPDX-License-Identifier: MIT */
 #define N2(a, b) a##_##b
 #define N(a, b) N2(a, b)
-#define from_logits N(S, from_logits)
 #define larger N(S, larger)
 #define sign_of N(S, sign_of)
-#define floored_log N(S, floored_log)
 #define smaller N(S, smaller)
 #define share N(S, share)
 #define power_da N(S, power_da)
@@ -62,7 +60,7 @@ GR_EW_PLAIN(UNARY)
         }                                                                                                            \
     }                                                                                                                \
     BINARY_D(name##_da, da) BINARY_D(name##_db, db)
-GR_EW_BINARY(BINARY)
+GR_EW_BINARY_PLAIN(BINARY)
 #undef BINARY
 #undef BINARY_D
 
@@ -76,13 +74,10 @@ GR_EW_BINARY(BINARY)
 GR_EW_COMPARE(COMPARE)
 #undef COMPARE
 
-#undef DENSE
 #undef N
 #undef N2
-#undef from_logits
 #undef larger
 #undef sign_of
-#undef floored_log
 #undef smaller
 #undef share
 #undef power_da

@@ -4,49 +4,51 @@
 #include "kernels/isa.h"
 #include "kernels/vmath.h"
 
-/* Two vectors at a time, since one does not fill the machine. */
-#define BODY(name, value, d, reads)                                                                                  \
-    static void N(S, name)(int64_t n, char *const *p)                                                                \
-    {                                                                                                                \
-        T *to = (T *)(void *)p[0];                                                                                   \
-        const T *from = (const T *)(const void *)p[1];                                                               \
-        for (; n > 0; n -= 2 * W, from += 2 * W, to += 2 * W) {                                                      \
-            vec x = N(S, take)(from, n, N(S, all)(1)), y = value;                                                    \
-            if (n > W) x = N(S, take)(from + W, n - W, N(S, all)(1));                                                \
-            N(S, put)(to, n, y);                                                                                     \
-            y = value;                                                                                               \
-            if (n > W) N(S, put)(to + W, n - W, y);                                                                  \
-        }                                                                                                            \
-    }                                                                                                                \
+#define OPERAND(x, k) const vec x = N(S, take)((const T *)(const void *)p[k] + i, n - i, N(S, all)(1))
+#define LOOP(operands, value)                                                                                        \
+    for (int64_t i = 0; i < n; i += W) {                                                                             \
+        operands;                                                                                                    \
+        N(S, put)((T *)(void *)p[0] + i, n - i, value);                                                              \
+    }
+#define UNARY(name, value, d, reads)                                                                                 \
+    static void N(S, name)(int64_t n, char *const *p) { LOOP(OPERAND(x, 1), value) }                                 \
     static void N(S, name##_dx)(int64_t n, char *const *p)                                                           \
     {                                                                                                                \
-        T *to = (T *)(void *)p[0];                                                                                   \
-        const T *g_ = (const T *)(const void *)p[1], *x_ = (const T *)(const void *)p[2], *y_ = (const T *)(const void *)p[3]; \
-        for (int64_t i = 0; i < n; i += W) {                                                                         \
-            const vec g = N(S, take)(g_ + i, n - i, N(S, all)(1)), x = N(S, take)(x_ + i, n - i, N(S, all)(1));      \
-            const vec y = N(S, take)(y_ + i, n - i, N(S, all)(1));                                                   \
-            (void)x, (void)y;                                                                                        \
-            N(S, put)(to + i, n - i, N(S, choose)(g == 0, N(S, all)(0), g * (d)));                                   \
-        }                                                                                                            \
+        LOOP(OPERAND(g, 1); OPERAND(x, 2); OPERAND(y, 3); (void)x; (void)y, N(S, choose)(g == 0, N(S, all)(0), g * (d))) \
     }
+#define BINARY_D(name, d)                                                                                            \
+    static void N(S, name)(int64_t n, char *const *p)                                                                \
+    {                                                                                                                \
+        LOOP(OPERAND(g, 1); OPERAND(a, 2); OPERAND(b, 3); OPERAND(y, 4); (void)a; (void)b; (void)y,                  \
+             N(S, choose)(g == 0, N(S, all)(0), g * (d)))                                                            \
+    }
+#define BINARY(name, value, da, reads_a, db, reads_b)                                                                \
+    static void N(S, name)(int64_t n, char *const *p) { LOOP(OPERAND(a, 1); OPERAND(b, 2), value) }                  \
+    BINARY_D(name##_da, da) BINARY_D(name##_db, db)
 
 #define vec N(S, vec)
 #define W N(S, W)
 #define T float
 #define S f32
 #define V(f) vv32_##f
-GR_EW_FUNCTIONS(BODY)
+GR_EW_FUNCTIONS(UNARY)
+GR_EW_BINARY_FUNCTIONS(BINARY)
 #undef T
 #undef S
 #undef V
 #define T double
 #define S f64
 #define V(f) vv64_##f
-GR_EW_FUNCTIONS(BODY)
+GR_EW_FUNCTIONS(UNARY)
+GR_EW_BINARY_FUNCTIONS(BINARY)
 
 void FOR_ISA(gr__fill_functions)(gr_kernel_table *t)
 {
 #define SET(name) t->ew[GR_EW_##name][GR_K_F32] = f32_##name, t->ew[GR_EW_##name][GR_K_F64] = f64_##name;
-#define ROW(name, y, d, read) SET(name) SET(name##_dx) t->reads[GR_EW_##name##_dx] = 1 + 2 * GR_READS_##read;
+#define DERIVATIVE(name, read) SET(name) t->reads[GR_EW_##name] = 1 + 2 * GR_READS_##read;
+#define ROW(name, y, d, reads) SET(name) DERIVATIVE(name##_dx, reads)
     GR_EW_FUNCTIONS(ROW)
+#undef ROW
+#define ROW(name, y, da, reads_a, db, reads_b) SET(name) DERIVATIVE(name##_da, reads_a) DERIVATIVE(name##_db, reads_b)
+    GR_EW_BINARY_FUNCTIONS(ROW)
 }

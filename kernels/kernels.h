@@ -17,8 +17,8 @@ typedef void gr_ew_fn(int64_t n, char *const *p);
 typedef void gr_copy_fn(int64_t n, void *y, int64_t sy, const void *x, int64_t sx);
 
 /* name(inputs): y; then for each input the derivative, of inputs and y, and which of them it reads: so many may have to be
- * kept or computed again. The tables are expanded in elementwise.c, where T is the type, M(f) its function of <math.h>, V(f)
- * that of kernels/vmath.h; GR_EW_FUNCTIONS in functions.c, where x and y are vectors. */
+ * kept or computed again. Those of functions are expanded in functions.c, where the operands are vectors and V(f)
+ * is a function of kernels/vmath.h, the others in elementwise.c, where T is the type and M(f) its function of <math.h>. */
 enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
 #define GR_EW_PLAIN(X)                                                                                               \
     X(neg, -x, -1, NONE)                                                                                             \
@@ -45,7 +45,7 @@ enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
 #define GR_EW_UNARY(X) GR_EW_PLAIN(X) GR_EW_FUNCTIONS(X)
 
 enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2, GR_READS_aby = 1 + 2 + 4 };
-#define GR_EW_BINARY(X)                                                                                              \
+#define GR_EW_BINARY_PLAIN(X)                                                                                        \
     X(add, a + b, 1, NONE, 1, NONE)                                                                                  \
     X(sub, a - b, 1, NONE, -1, NONE)                                                                                 \
     X(mul, a *b, b, b, a, a)                                                                                         \
@@ -56,11 +56,13 @@ enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2,
     X(clamp_min, larger(a, b), (T)(a > b ? 1 : 0), ab, 0, NONE)                                                      \
     X(clamp_max, smaller(a, b), (T)(a < b ? 1 : 0), ab, 0, NONE)                                                     \
     X(amul, a == 0 ? 0 : a * b, b, b, a, a)                                                                          \
-    X(bce_with_logits, from_logits(a, b), V(logistic)(a) - b, ab, -a, a)                                             \
-    X(bce, -(b * floored_log(a) + (1 - b) * floored_log(1 - a)), (a - b) / larger(a * (1 - a), (T)1e-12), ab,        \
-      floored_log(1 - a) - floored_log(a), a)                                                                        \
     X(same, (T)(a == b || (a != a && b != b) ? 1 : 0), 0, NONE, 0, NONE)                                             \
     X(max_share, share(a, b), 0, NONE, 0, NONE)
+#define GR_EW_BINARY_FUNCTIONS(X)                                                                                    \
+    X(bce_with_logits, V(from_logits)(a, b), V(logistic)(a) - b, ab, -a, a)                                          \
+    X(bce, -(b * V(floored_log)(a) + (1 - b) * V(floored_log)(1 - a)), (a - b) / V(at_least)(a * (1 - a), (T)1e-12), ab, \
+      V(floored_log)(1 - a) - V(floored_log)(a), a)
+#define GR_EW_BINARY(X) GR_EW_BINARY_PLAIN(X) GR_EW_BINARY_FUNCTIONS(X)
 
 #define GR_EW_COMPARE(X) X(eq, ==) X(ne, !=) X(lt, <) X(le, <=) X(gt, >) X(ge, >=)
 

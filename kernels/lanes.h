@@ -9,7 +9,13 @@
 #define N(a, b) N2(a, b)
 #define INLINE static inline __attribute__((always_inline))
 #define APART __attribute__((noinline))
+#define MAYBE_UNUSED __attribute__((unused))
 #define UNROLL _Pragma("GCC unroll 16")
+#ifdef __AVX2__
+#define UNROLL_REST UNROLL /* what is left of a panel: 16 vectors of four are not worth their code */
+#else
+#define UNROLL_REST
+#endif
 enum { PANEL = 256 / VECTOR_BYTES };
 
 #if defined(__AVX512F__)
@@ -21,6 +27,8 @@ enum { PANEL = 256 / VECTOR_BYTES };
 #define STORE_FIRST_f64(p, n, v) _mm512_mask_storeu_pd(p, (__mmask8)FIRST(n), (__m512d)(v))
 #define LARGER_f32(a, b) ((f32_vec)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define LARGER_f64(a, b) ((f64_vec)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
+#define GATHER_f32(p, at) ((f32_vec)_mm512_i32gather_ps((__m512i)(at), p, 4))
+#define GATHER_f64(p, at) ((f64_vec)_mm512_i64gather_pd((__m512i)(at), p, 8))
 #define SMALLER_f32(a, b) ((f32_vec)_mm512_min_ps((__m512)(a), (__m512)(b)))
 #define SMALLER_f64(a, b) ((f64_vec)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
 #define TOTAL_f32(v) _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)(v))) + _mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)(v), 1)))
@@ -37,6 +45,8 @@ static const int32_t first_mask_[16] = { -1, -1, -1, -1, -1, -1, -1, -1 }; /* n 
 #define STORE_FIRST_f64(p, n, v) _mm256_maskstore_pd(p, FIRST(2 * (n)), (__m256d)(v))
 #define LARGER_f32(a, b) ((f32_vec)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define LARGER_f64(a, b) ((f64_vec)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
+#define GATHER_f32(p, at) ((f32_vec)_mm256_i32gather_ps(p, (__m256i)(at), 4))
+#define GATHER_f64(p, at) ((f64_vec)_mm256_i64gather_pd((const double *)(p), (__m256i)(at), 8))
 #define SMALLER_f32(a, b) ((f32_vec)_mm256_min_ps((__m256)(a), (__m256)(b)))
 #define SMALLER_f64(a, b) ((f64_vec)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
 INLINE double total_of_4(__m256d v)

@@ -16,23 +16,20 @@ INLINE void N(S, store)(T *p, vec v) { *(vec *)p = v; }
 INLINE vec N(S, choose)(mask m, vec a, vec b) { return (vec)((m & (mask)a) | (~m & (mask)b)); }
 
 /* The first n < W lanes, the others as in rest; memory beyond n is not touched. */
-INLINE vec N(S, load_first)(const T *p, int64_t n, vec rest)
-{
 #ifdef __AVX2__
-    return N(LOAD_FIRST, S)(p, n, rest);
+INLINE vec N(S, load_first)(const T *p, int64_t n, vec rest) { return N(LOAD_FIRST, S)(p, n, rest); }
+INLINE void N(S, store_first)(T *p, int64_t n, vec v) { N(STORE_FIRST, S)(p, n, v); }
 #else
+static APART MAYBE_UNUSED vec N(S, load_first)(const T *p, int64_t n, vec rest)
+{
     for (int64_t k = 0; k < n; k++) rest[k] = p[k];
     return rest;
-#endif
 }
-INLINE void N(S, store_first)(T *p, int64_t n, vec v)
+static APART MAYBE_UNUSED void N(S, store_first)(T *p, int64_t n, vec v)
 {
-#ifdef __AVX2__
-    N(STORE_FIRST, S)(p, n, v);
-#else
     for (int64_t k = 0; k < n; k++) p[k] = v[k];
-#endif
 }
+#endif
 
 /* n elements from p, or W where n is more, the others as in rest */
 INLINE vec N(S, take)(const T *p, int64_t n, vec rest) { return n >= W ? N(S, load)(p) : N(S, load_first)(p, n, rest); }
@@ -40,6 +37,18 @@ INLINE void N(S, put)(T *p, int64_t n, vec v)
 {
     if (n >= W) N(S, store)(p, v);
     else N(S, store_first)(p, n, v);
+}
+
+/* p[at[k]] in lane k */
+INLINE vec N(S, gather_lanes)(const T *p, mask at)
+{
+#ifdef __AVX2__
+    return N(GATHER, S)(p, at);
+#else
+    vec v;
+    UNROLL for (int k = 0; k < W; k++) v[k] = p[at[k]];
+    return v;
+#endif
 }
 
 /* a > b ? a : b and a < b ? a : b: b where one is a NaN */

@@ -38,7 +38,7 @@ INLINE bool N(S, any)(mask m)
                 }                                                                                                    \
             n -= panels * LANES;                                                                                     \
             if (panels < BLOCK) {                                                                                    \
-                UNROLL for (int v = 0; v < PANEL; v++) {                                                             \
+                UNROLL_REST for (int v = 0; v < PANEL; v++) {                                                        \
                     if (n <= 0) break;                                                                               \
                     const vec e = N(S, take)(x + v * W, n, N(S, all)(neutral));                                      \
                     part[v] = STEP(e, part[v]), lost |= LOST(e), n -= W;                                             \

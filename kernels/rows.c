@@ -11,7 +11,8 @@
 
 enum { ADDENDS = 64, /* of a lane */
        GROUP = 16,   /* rows taken together, at most, */
-       NEAR = 2048   /* and elements, unless one row has more: they stay in the first cache */ };
+       NEAR = 2048,  /* and elements, unless one row has more: they stay in the first cache */
+       FEW = 15      /* elements of a row, at most, that takes one lane of each vector */ };
 
 static int64_t rows_together(int64_t rows, int64_t n)
 {

@@ -4,6 +4,7 @@
 #define vec N(S, vec)
 #define W N(S, W)
 #define LANES N(S, LANES)
+#define mask N(S, mask)
 #define all N(S, all)
 #define take N(S, take)
 #define put N(S, put)
@@ -22,7 +23,7 @@
                 UNROLL for (int k = 0; k < PANEL; k++)                                                               \
                     part[k] += term(take(a + k * W, W, all(0)), take(b + k * W, W, all(0)), c, d);                   \
             n -= panels * LANES;                                                                                     \
-            UNROLL for (int k = 0; k < PANEL && panels < ADDENDS; k++, n -= W) {                                     \
+            UNROLL_REST for (int k = 0; k < PANEL && panels < ADDENDS; k++, n -= W) {                                     \
                 if (n <= 0) break;                                                                                   \
                 part[k] += term(take(a + k * W, n, u), take(b + k * W, n, v), c, d);                                 \
             }                                                                                                        \
@@ -39,6 +40,86 @@ SUM(row_sum, PLAIN, all(0), all(0))
 SUM(square_sum, SQUARE, c, c)
 SUM(product_sum, PRODUCT, all(0), all(0))
 
+/* ---- rows of a few elements: one in each lane ---------------------------------------------------------------------------*/
+/* where W rows begin, or some: then the last stands in for those that are not there */
+static APART mask N(S, row_starts)(int64_t some, int64_t n)
+{
+    mask at = { 0 };
+    for (int64_t k = 1; k < W; k++) at[k] = (int)((k < some ? k : some - 1) * n);
+    return at;
+}
+static APART void N(S, put_columns)(int64_t some, int64_t n, const vec *column, T *y)
+{
+    const T *from = (const T *)column;
+    for (int64_t i = 0; i < some; i++, y += n)
+        for (int64_t j = 0; j < n; j++) y[j] = from[j * W + i];
+}
+/* body(n, columns) for W rows at a time, which leaves columns of m elements; those of x are the first, those of other, unless it is NULL, begin at FEW */
+static APART void N(S, few)(void body(int64_t n, vec *c), int64_t rows, int64_t n, const T *x, const T *other, int64_t m, T *y)
+{
+    vec c[2 * FEW];
+    mask at = N(S, row_starts)(W, n);
+    for (int64_t some; rows > 0; rows -= some, x += some * n, y += some * m) {
+        some = rows < W ? rows : W;
+        if (some < W) at = N(S, row_starts)(some, n);
+        for (int64_t j = 0; j < n; j++) c[j] = N(S, gather_lanes)(x + j, at);
+        for (int64_t j = 0; other && j < n; j++) c[FEW + j] = N(S, gather_lanes)(other + j, at);
+        other = other ? other + some * n : NULL;
+        body(n, c);
+        N(S, put_columns)(some, m, c, y);
+    }
+}
+/* the differences from the maximum, which is returned; a NaN stays where it is */
+INLINE vec N(S, few_less_max)(int64_t n, vec *c)
+{
+    vec most = all(-(T)INFINITY);
+    for (int64_t j = 0; j < n; j++) most = N(S, larger_of)(c[j], most);
+    for (int64_t j = 0; j < n; j++) c[j] -= most;
+    return most;
+}
+/* the log of the sum of exp c, of which the largest is 0 */
+INLINE vec N(S, few_log_sum)(int64_t n, const vec *c)
+{
+    vec below = all(0), most = all(-1);
+    for (int64_t j = 0; j < n; j++) {
+        const vec e = V(exp_below)(c[j]), part = N(S, choose)(e == 1, all(0), e);
+        below += part, most += e - part;
+    }
+    return V(log1p)(most + below);
+}
+static APART void N(S, few_softmax)(int64_t n, vec *c)
+{
+    vec sum = all(0);
+    N(S, few_less_max)(n, c);
+    for (int64_t j = 0; j < n; j++) c[j] = V(exp_below)(c[j]), sum += c[j];
+    sum = 1 / sum;
+    for (int64_t j = 0; j < n; j++) c[j] *= sum;
+}
+static APART void N(S, few_log_softmax)(int64_t n, vec *c)
+{
+    N(S, few_less_max)(n, c);
+    const vec log_sum = N(S, few_log_sum)(n, c);
+    for (int64_t j = 0; j < n; j++) c[j] -= log_sum;
+}
+static APART void N(S, few_logsumexp)(int64_t n, vec *c)
+{
+    mask lost = { 0 };
+    for (int64_t j = 0; j < n; j++) lost |= c[j] != c[j];
+    const vec most = N(S, few_less_max)(n, c), sum = most + N(S, few_log_sum)(n, c);
+    /* a row of -inf alone, or with +inf, is its maximum, unless there is a NaN */
+    c[0] = N(S, choose)(lost, all((T)NAN), N(S, choose)(most - most == 0, sum, most));
+}
+static APART void N(S, few_softmax_dx)(int64_t n, vec *c)
+{
+    const vec *g = c + FEW;
+    const mask lost = c[0] != c[0]; /* then all of the row is NaN */
+    mask any = { 0 };
+    vec sum = all(0);
+    for (int64_t j = 0; j < n; j++) sum += g[j] * c[j], any |= g[j] != 0;
+    const vec nan = N(S, choose)(any, all((T)NAN), all(0));
+    for (int64_t j = 0; j < n; j++) c[j] = N(S, choose)(lost, nan, (g[j] - sum) * c[j]);
+}
+
 /* ---- softmax --------------------------------------------------------------------------------------------------------*/
 /* max x; a NaN may be passed over: the sum of exponentials heeds it */
 static APART T N(S, row_max)(int64_t n, const T *x)
@@ -47,7 +128,7 @@ static APART T N(S, row_max)(int64_t n, const T *x)
     UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(-(T)INFINITY);
     for (; n >= LANES; n -= LANES, x += LANES)
         UNROLL for (int k = 0; k < PANEL; k++) part[k] = N(S, larger_of)(N(S, load)(x + k * W), part[k]);
-    UNROLL for (int k = 0; k < PANEL; k++, n -= W) {
+    UNROLL_REST for (int k = 0; k < PANEL; k++, n -= W) {
         if (n <= 0) break;
         part[k] = N(S, larger_of)(take(x + k * W, n, part[k]), part[k]);
     }
@@ -55,52 +136,69 @@ static APART T N(S, row_max)(int64_t n, const T *x)
         UNROLL for (int k = 0; k < half; k++) part[k] = N(S, larger_of)(part[k + half], part[k]);
     return N(S, lanes_largest)(part[0]);
 }
-/* the sum of exp(x - m), which are kept in y unless it is NULL; what is no normal number beside the largest, 1, is 0 */
-static APART double N(S, exp_sum)(int64_t n, const T *x, T m, T *y)
+/* the sum of e = exp(x - m), which are kept unless e is NULL; what is no normal number beside the largest, 1, is 0 */
+static APART double N(S, exp_sum)(int64_t n, const T *x, T m, T *e)
 {
     double total = 0;
     for (int64_t j = 0; j < n;) {
-        vec part = all(0), other = part;
-        const int64_t stop = n - j < 2 * ADDENDS * W ? n : j + 2 * ADDENDS * W;
-        for (; j + 2 * W <= stop; j += 2 * W) { /* two at a time: one does not fill the machine */
-            const vec e = V(exp_below)(N(S, load)(x + j) - m), f = V(exp_below)(N(S, load)(x + j + W) - m);
-            if (y) N(S, store)(y + j, e), N(S, store)(y + j + W, f);
-            part += e, other += f;
+        vec part = all(0);
+        for (const int64_t stop = n - j < ADDENDS * W ? n : j + ADDENDS * W; j < stop; j += W) {
+            const vec some = V(exp_below)(take(x + j, n - j, all(-(T)INFINITY)) - m);
+            if (e) put(e + j, n - j, some);
+            part += some;
         }
-        for (; j < stop; j += W) {
-            const vec e = V(exp_below)(take(x + j, n - j, all(-(T)INFINITY)) - m);
-            if (y) put(y + j, n - j, e);
-            part += e;
-        }
-        total += N(S, lanes_total)(part + other);
+        total += N(S, lanes_total)(part);
     }
     return total;
 }
+/* the sum of exp(x - m) less 1, m being an element: beside the 1, a small rest would lose its digits */
+static APART double N(S, exp_sum_less_1)(int64_t n, const T *x, T m)
+{
+    const double total = N(S, exp_sum)(n, x, m, NULL) - 1;
+    if (total > 0.5) return total;
+    double tops = -1, rest = 0;
+    for (int64_t j = 0; j < n;) {
+        vec below = all(0), top = all(0);
+        for (const int64_t stop = n - j < ADDENDS * W ? n : j + ADDENDS * W; j < stop; j += W) {
+            const vec e = V(exp_below)(take(x + j, n - j, all(-(T)INFINITY)) - m), part = N(S, choose)(e == 1, all(0), e);
+            below += part, top += e - part;
+        }
+        tops += N(S, lanes_total)(top), rest += N(S, lanes_total)(below);
+    }
+    return tops + rest;
+}
 static void N(S, softmax)(int64_t rows, int64_t n, const void *x_, void *y_)
 {
+    if (n <= FEW) {
+        N(S, few)(N(S, few_softmax), rows, n, x_, NULL, n, y_);
+        return;
+    }
     const T *x = x_;
-    T *y = y_, most[GROUP];
-    for (int64_t some; rows > 0; rows -= some, x += some * n, y += some * n) {
+    T *y = y_, scale[GROUP], near[NEAR + GROUP * W]; /* rows that begin at whole vectors, unless there is but one */
+    const int64_t stride = n < NEAR / 2 ? (n + W - 1) / W * W : n;
+    for (int64_t some; rows > 0; rows -= some, x += some * n) {
         some = rows_together(rows, n);
-        for (int64_t i = 0; i < some; i++) most[i] = N(S, row_max)(n, x + i * n);
-        for (int64_t i = 0; i < some; i++) most[i] = (T)(1 / N(S, exp_sum)(n, x + i * n, most[i], y + i * n));
-        for (int64_t i = 0; i < some; i++)
-            for (int64_t j = 0; j < n; j += W) {
-                T *to = y + i * n + j;
-                put(to, n - j, take(to, n - j, all(0)) * most[i]);
-            }
+        T *e = n < NEAR / 2 ? near : y;
+        for (int64_t i = 0; i < some; i++) scale[i] = N(S, row_max)(n, x + i * n);
+        for (int64_t i = 0; i < some; i++) scale[i] = (T)(1 / N(S, exp_sum)(n, x + i * n, scale[i], e + i * stride));
+        for (int64_t i = 0; i < some; i++, y += n, e += stride)
+            for (int64_t j = 0; j < n; j += W) put(y + j, n - j, take(e + j, n - j, all(0)) * scale[i]);
     }
 }
 /* of each row its maximum, and the log of the sum of exp(x - m) */
 static APART void N(S, some_lse)(int64_t some, int64_t n, const T *x, T *most, double *log_sum)
 {
     for (int64_t i = 0; i < some; i++) most[i] = N(S, row_max)(n, x + i * n);
-    for (int64_t i = 0; i < some; i++) log_sum[i] = N(S, exp_sum)(n, x + i * n, most[i], NULL);
+    for (int64_t i = 0; i < some; i++) log_sum[i] = N(S, exp_sum_less_1)(n, x + i * n, most[i]);
     for (int64_t i = 0; i < some; i += f64_W)
-        f64_put(log_sum + i, some - i, vv64_log(f64_take(log_sum + i, some - i, f64_all(1))));
+        f64_put(log_sum + i, some - i, vv64_log1p(f64_take(log_sum + i, some - i, f64_all(0))));
 }
 static void N(S, logsumexp)(int64_t rows, int64_t n, const void *x_, void *y_)
 {
+    if (n <= FEW && n > 0) {
+        N(S, few)(N(S, few_logsumexp), rows, n, x_, NULL, 1, y_);
+        return;
+    }
     const T *x = x_;
     T *y = y_, most[GROUP];
     double log_sum[GROUP];
@@ -119,6 +217,10 @@ static void N(S, logsumexp)(int64_t rows, int64_t n, const void *x_, void *y_)
 }
 static void N(S, log_softmax)(int64_t rows, int64_t n, const void *x_, void *y_)
 {
+    if (n <= FEW) {
+        N(S, few)(N(S, few_log_softmax), rows, n, x_, NULL, n, y_);
+        return;
+    }
     const T *x = x_;
     T *y = y_, most[GROUP];
     double log_sum[GROUP];
@@ -138,6 +240,10 @@ static void N(S, lost_row)(int64_t n, const T *g, T *dx)
 }
 static void N(S, softmax_dx)(int64_t rows, int64_t n, const void *y_, const void *dy_, void *dx_)
 {
+    if (n <= FEW / 2) { /* a row of more is one vector or two */
+        N(S, few)(N(S, few_softmax_dx), rows, n, y_, dy_, n, dx_);
+        return;
+    }
     const T *y = y_, *g = dy_;
     T *dx = dx_, sum[GROUP];
     for (int64_t some; rows > 0; rows -= some) {
@@ -225,6 +331,7 @@ static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const voi
 #undef vec
 #undef W
 #undef LANES
+#undef mask
 #undef all
 #undef take
 #undef put

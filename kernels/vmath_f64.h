@@ -185,6 +185,11 @@ INLINE F NAME(silu_d)(F x)
 }
 /* log(1 + e^x) */
 INLINE F NAME(softplus)(F x) { return LARGER(ALL(0), x) + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }
+INLINE F NAME(at_least)(F x, double low) { return LARGER(ALL(low), x); }
+/* log(1 + e^x) - x t, what cancels first */
+INLINE F NAME(from_logits)(F x, F t) { return LARGER(ALL(0), x) - x * t + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }
+/* log p >= -100 */
+INLINE F NAME(floored_log)(F p) { return PICK(p, LT, ALL(3.72007597602083e-44), ALL(-100), NAME(log)(p)); }
 
 /* Sine and cosine exist as vectors alone. */
 #ifdef LIBM
