@@ -127,6 +127,7 @@ typedef struct gr_conv2d_size {
 } gr_conv2d_size;
 typedef struct gr_conv2d_bytes {
     size_t packed, scratch; /* multiples of 64; scratch 2^63: more than there is */
+    int64_t images;         /* that are worked on together: best called for multiples of them */
 } gr_conv2d_bytes;
 typedef void gr_conv2d_pack_fn(const gr_conv2d_size *s, const void *w, void *packed);
 typedef void gr_conv2d_fn(const gr_conv2d_size *s, int64_t first, int64_t end, const void *a, const void *b, void *out, void *scratch);
