@@ -24,15 +24,19 @@
 
 #if VECTOR_BYTES == 64
 #define MAX_ROWS 8 /* 8 x 3 accumulators + 3 of the image + 1 weight of 32 registers */
-#define MAX_DOTS 6 /* 6 x 4 accumulators + 6 of dy + 1 of x */
+#define MAX_DOTS 4 /* 4 x 6 accumulators + 4 of dy + 1 of x */
+#define MAX_TAPS 6
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
-#define EACH_DOTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define EACH_DOTS(X) X(1) X(2) X(3) X(4)
 #else
 #define MAX_ROWS 4 /* 4 x 3 accumulators + 3 + 1 of 16 registers */
 #define MAX_DOTS 3 /* 3 x 4 accumulators + 3 + 1 */
+#define MAX_TAPS 4
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4)
 #define EACH_DOTS(X) X(1) X(2) X(3)
 #endif
+#define DOTS_NAME(S, mr, nt) DOTS_NAME_(S, mr, nt)
+#define DOTS_NAME_(S, mr, nt) N(S, dots_##mr##_##nt)
 #define CHUNK_BYTES 131072 /* of images at once in conv2d_weight: a part of the second-level cache */
 #define CHUNK_LEAST 2      /* images at least, so that the sums across a vector are few */
 #define BLOCK_BYTES 524288 /* of images side by side and their results: half of a second-level cache */

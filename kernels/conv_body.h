@@ -263,7 +263,7 @@ static void N(S, conv2d_input)(const gr_conv2d_size *s, int64_t first, int64_t e
 static inline __attribute__((always_inline)) void N(S, dots)(const int mr, const int nt, int64_t images, int64_t n, const int64_t *offset,
                                                           const I *within, const T *x, int64_t x_step, const T *dy, int64_t pitch, int64_t dy_step, T *dw, int64_t row)
 {
-    VEC acc[MAX_DOTS][4];
+    VEC acc[MAX_DOTS][MAX_TAPS];
     for (int i = 0; i < mr; i++)
         for (int t = 0; t < nt; t++) acc[i][t] = (VEC){ 0 };
     for (int64_t m = 0; m < images; m++, x += x_step, dy += dy_step)
@@ -272,7 +272,7 @@ static inline __attribute__((always_inline)) void N(S, dots)(const int mr, const
             const MASK at = *(const MASK *)(within + q);
             const N(INSIDE, S) inside = N(INSIDE_OF, S)(at);
             _Pragma("GCC unroll 6") for (int i = 0; i < mr; i++) g[i] = *(const VEC *)(dy + i * pitch + q);
-            _Pragma("GCC unroll 4") for (int t = 0; t < nt; t++)
+            _Pragma("GCC unroll 6") for (int t = 0; t < nt; t++)
             {
                 const VEC v = *(const VEC *)(x + offset[t] + q);
                 _Pragma("GCC unroll 6") for (int i = 0; i < mr; i++) acc[i][t] = N(MULADDV, S)(v, g[i], acc[i][t], inside);
@@ -295,14 +295,16 @@ typedef void N(S, dots_fn)(int64_t images, int64_t n, const int64_t *offset, con
     {                                                                                                                \
         N(S, dots)(mr, nt, images, n, offset, within, x, x_step, dy, pitch, dy_step, dw, row);                       \
     }
-#define BOTH(mr) DOTS(mr, 1) DOTS(mr, 4)
+#define DOTS_OF(mr, nt) DOTS(mr, nt)
+#define BOTH(mr) DOTS(mr, 1) DOTS_OF(mr, MAX_TAPS)
 EACH_DOTS(BOTH)
 #undef BOTH
+#undef DOTS_OF
 #undef DOTS
 
 static void N(S, conv2d_weight)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *x_, const void *dy_, void *dw_, void *scratch)
 {
-#define BOTH(mr) { N(S, dots_##mr##_1), N(S, dots_##mr##_4) },
+#define BOTH(mr) { N(S, dots_##mr##_1), DOTS_NAME(S, mr, MAX_TAPS) },
     static N(S, dots_fn) *const dots[][2] = { { NULL, NULL }, EACH_DOTS(BOTH) };
 #undef BOTH
     const T *x = x_, *dy = dy_;
@@ -318,7 +320,7 @@ static void N(S, conv2d_weight)(const gr_conv2d_size *s, int64_t first, int64_t 
     for (int64_t q = 0; q < p.wide; q++) within[q] = q < p.run && (p.lanes > 1 || q % p.line < p.col.out) ? -1 : 0;
     memset(dw, 0, (size_t)(s->groups * s->cout * count) * sizeof(T));
     memset(b, 0, (size_t)chunk * p.image_bytes);
-    memset(g, 0, (size_t)(chunk * dy_step) * sizeof(T));
+    if (p.lanes == 1) memset(g, 0, (size_t)(chunk * dy_step) * sizeof(T)); /* what lies between rows */
     for (int64_t n = first; n < end; n += chunk * p.lanes) {
         const int64_t images = least(chunk * p.lanes, end - n);
         for (int64_t m = 0; m < images; m += p.lanes) {
@@ -330,8 +332,8 @@ static void N(S, conv2d_weight)(const gr_conv2d_size *s, int64_t first, int64_t 
         for (int64_t r = 0; r < s->groups; r++)
             for (int64_t i = 0; i < s->cout; i += MAX_DOTS)
                 for (int64_t k = 0, nt; k < count; k += nt) {
-                    nt = count - k >= 4 ? 4 : 1;
-                    dots[least(MAX_DOTS, s->cout - i)][nt == 4](apart ? p.runs : images, p.run, offset + k, within, b + r * s->cin * p.channel, apart ? p.line : x_step,
+                    nt = count - k >= MAX_TAPS ? MAX_TAPS : 1;
+                    dots[least(MAX_DOTS, s->cout - i)][nt > 1](apart ? p.runs : images, p.run, offset + k, within, b + r * s->cin * p.channel, apart ? p.line : x_step,
                                                                  g + (r * s->cout + i) * pitch, pitch, apart ? p.next : dy_step, dw + (r * s->cout + i) * count + k, count);
                 }
     }
