@@ -74,6 +74,14 @@ static int64_t end_of(const axis *x, int64_t f)
     return room <= 0 ? 0 : least(x->len, up(room, x->stride));
 }
 
+/* The taps of phase f, from .. to - 1 of them, that some of the elements first .. last of dx has in common with a result. */
+static void taps_at(const axis *x, int64_t f, int64_t first, int64_t last, int64_t *from, int64_t *to)
+{
+    *from = 0, *to = taps_in(x, f);
+    while (*from < *to && first - lead_of(x, f + *from * x->period) >= x->out) ++*from;
+    while (*from < *to && last - lead_of(x, f + (*to - 1) * x->period) < 0) --*to;
+}
+
 static axis axis_of(int64_t size, int64_t taps, int64_t out, int64_t stride, int64_t padding, int64_t dilation)
 {
     axis x = { .size = size, .taps = taps, .out = out, .stride = stride, .padding = padding, .dilation = dilation };

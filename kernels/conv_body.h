@@ -107,39 +107,45 @@ static void N(S, narrow)(const plan *p, int64_t images, int64_t pitch, int64_t c
 }
 
 /* ---- out[i][q] = sum_k a[k][i] b[offset[k] + q] -----------------------------------------------------------------------*/
-static inline __attribute__((always_inline)) void N(S, tile)(const int mr, const int nv, int64_t count, const int64_t *offset, const T *a,
-                                                          const T *b, T *out, int64_t pitch)
+/* k runs over some of the taps: `count` of each of `rows`, which begin `apart` from each other. */
+typedef struct N(S, taps) {
+    int64_t rows, count, apart;
+    const int64_t *offset;
+    const T *a;
+    int64_t panel; /* from mr rows of a to the next */
+} N(S, taps);
+static inline __attribute__((always_inline)) void N(S, tile)(const int mr, const int nv, const N(S, taps) *k, const T *panel, const T *b, T *out, int64_t pitch)
 {
     VEC acc[MAX_ROWS][3];
     for (int i = 0; i < mr; i++)
         for (int v = 0; v < nv; v++) acc[i][v] = (VEC){ 0 };
-    for (int64_t k = 0; k < count; k++, a += mr) {
-        const T *from = b + offset[k];
-        VEC x[3];
-        _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) x[v] = *(const VEC *)(from + v * W);
-        _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
-            _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = N(MULADD, S)(x[v], a[i], acc[i][v]);
+    for (int64_t r = 0; r < k->rows; r++) {
+        const int64_t *offset = k->offset + r * k->apart, *end = offset + k->count;
+        for (const T *a = panel + r * k->apart * mr; offset < end; offset++, a += mr) {
+            const T *from = b + *offset;
+            VEC x[3];
+            _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) x[v] = *(const VEC *)(from + v * W);
+            _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+                _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = N(MULADD, S)(x[v], a[i], acc[i][v]);
+        }
     }
     for (int i = 0; i < mr; i++)
         for (int v = 0; v < nv; v++) *(VEC *)(out + i * pitch + v * W) = acc[i][v];
 }
 
-typedef void N(S, tile_fn)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch);
-#define TILE(mr)                                                                                                     \
-    static void N(S, tile_##mr##_1)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch) \
+typedef void N(S, tile_fn)(const N(S, taps) *k, const T *panel, const T *b, T *out, int64_t pitch);
+#define TILE_OF(mr, nv)                                                                                              \
+    static void N(S, tile_##mr##_##nv)(const N(S, taps) *k, const T *panel, const T *b, T *out, int64_t pitch)       \
     {                                                                                                                \
-        N(S, tile)(mr, 1, count, offset, a, b, out, pitch);                                                             \
-    }                                                                                                                \
-    static void N(S, tile_##mr##_3)(int64_t count, const int64_t *offset, const T *a, const T *b, T *out, int64_t pitch) \
-    {                                                                                                                \
-        N(S, tile)(mr, 3, count, offset, a, b, out, pitch);                                                             \
+        N(S, tile)(mr, nv, k, panel, b, out, pitch);                                                                 \
     }
+#define TILE(mr) TILE_OF(mr, 1) TILE_OF(mr, 3)
 EACH_ROWS(TILE)
+#undef TILE_OF
 #undef TILE
 
-/* All `blocks` of mr rows, whose panels are `panel` apart, over n positions; `out` has room for tiles of 3 vectors, b for
- * reading that far. */
-static void N(S, product)(int64_t blocks, int mr, int64_t n, int64_t count, const int64_t *offset, const T *a, int64_t panel, const T *b, T *out, int64_t pitch)
+/* All `blocks` of mr rows over n positions; `out` has room for tiles of 3 vectors, b for reading that far. */
+static void N(S, product)(int64_t blocks, int mr, int64_t n, const N(S, taps) *k, const T *b, T *out, int64_t pitch)
 {
 #define TILE(mr) { N(S, tile_##mr##_1), N(S, tile_##mr##_3) },
     static N(S, tile_fn) *const tiles[][2] = { { NULL, NULL }, EACH_ROWS(TILE) };
@@ -147,7 +153,7 @@ static void N(S, product)(int64_t blocks, int mr, int64_t n, int64_t count, cons
     for (int64_t q = 0, step; q < n; q += step) {
         bool narrow = n - q <= W;
         step = narrow ? W : 3 * W;
-        for (int64_t i = 0; i < blocks; i++) tiles[mr][!narrow](count, offset, a + i * panel, b + q, out + i * mr * pitch + q, pitch);
+        for (int64_t i = 0; i < blocks; i++) tiles[mr][!narrow](k, k->a + i * k->panel, b + q, out + i * mr * pitch + q, pitch);
     }
 }
 
@@ -183,8 +189,8 @@ static void N(S, conv2d)(const gr_conv2d_size *s, int64_t first, int64_t end, co
         const int64_t images = least(p.lanes, end - n);
         N(S, spread)(&p, images, image, s->groups * s->cin, x, b);
         for (int64_t g = 0; g < s->groups; g++) {
-            for (int64_t r = 0; r < p.runs; r++)
-                N(S, product)(blocks, mr, p.run, count, offset, a + g * panel, mr * count, b + g * s->cin * p.channel + r * p.line, wide + r * p.next, p.wide);
+            const N(S, taps) k = { 1, count, 0, offset, a + g * panel, mr * count };
+            for (int64_t r = 0; r < p.runs; r++) N(S, product)(blocks, mr, p.run, &k, b + g * s->cin * p.channel + r * p.line, wide + r * p.next, p.wide);
             N(S, narrow)(&p, images, s->groups * result, s->cout, wide, y + g * result);
         }
     }
@@ -226,6 +232,25 @@ static void N(S, conv2d_input_pack)(const gr_conv2d_size *s, const void *w_, voi
                                   a + g * panel + k * blocks * mr);
 }
 
+/* A whole phase plane; of images side by side, 3 columns at a time, and by the taps alone that meet results. */
+static void N(S, phase_product)(const gr_conv2d_size *s, const plan *p, int64_t a, int64_t b, const int64_t *offset, const T *panels, const T *dy, T *out)
+{
+    const int mr = rows_of(s->cin);
+    const int64_t blocks = blocks_of(s->cin, mr), columns = taps_in(&p->col, b), apart = columns * s->cout, all = taps_in(&p->row, a) * apart;
+    if (p->lanes == 1) N(S, product)(blocks, mr, p->plane, &(N(S, taps)){ 1, all, 0, offset, panels, all * mr }, dy, out, p->full);
+    else
+        for (int64_t i = first_of(&p->row, a), last = end_of(&p->row, a); i < last; i++)
+            for (int64_t j = 0; j < p->col.len; j += 3) {
+                const int64_t n = least(3, p->col.len - j), q = i * p->line + j * p->lanes;
+                int64_t top, low, left, right;
+                taps_at(&p->row, a, i, i, &top, &low);
+                taps_at(&p->col, b, j, j + n - 1, &left, &right);
+                const int64_t first = top * apart + left * s->cout;
+                const N(S, taps) k = { low - top, (right - left) * s->cout, apart, offset + first, panels + first * mr, all * mr };
+                N(S, product)(blocks, mr, n * p->lanes, &k, dy + q, out + q, p->full);
+            }
+}
+
 static void N(S, conv2d_input)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *dy_, const void *packed, void *dx_, void *scratch)
 {
     plan p = plan_of(s, sizeof(T));
@@ -234,23 +259,15 @@ static void N(S, conv2d_input)(const gr_conv2d_size *s, int64_t first, int64_t e
     const int64_t *offset = packed, blocks = blocks_of(s->cin, mr), panel = blocks * mr * s->cout * s->kh * s->kw;
     const T *dy = (const T *)dy_ + first * result, *a = (const T *)packed + p.offset_bytes / sizeof(T);
     T *dx = (T *)dx_ + first * image, *b = scratch, *wide = after(b, p.gradient_bytes);
-    memset(dx, 0, (size_t)((end - first) * image) * sizeof(T));
+    if (p.row.stride > 1 || p.col.stride > 1) memset(dx, 0, (size_t)((end - first) * image) * sizeof(T)); /* some have no tap */
     memset(b, 0, p.gradient_bytes);
     for (int64_t n = first; n < end && s->cin > 0; n += p.lanes, dy += p.lanes * result, dx += p.lanes * image) {
         const int64_t images = least(p.lanes, end - n);
         N(S, widen)(&p, images, result, s->groups * s->cout, dy, b + p.lead, p.gradient, p.line);
         for (int64_t g = 0; g < s->groups; g++)
             for (int64_t f = 0, k = 0; f < phases; f++) {
-                const int64_t fa = f / p.col.phases, fb = f % p.col.phases, some = s->cout * taps_in(&p.col, fb), count = some * taps_in(&p.row, fa);
-                const T *from = b + g * s->cout * p.gradient, *w = a + g * panel + k * blocks * mr;
-                if (p.lanes == 1) N(S, product)(blocks, mr, p.plane, count, offset + k, w, count * mr, from, wide, p.full);
-                else
-                    for (int64_t i = first_of(&p.row, fa), last = end_of(&p.row, fa); i < last; i++) {
-                        int64_t t = 0, after = taps_in(&p.row, fa); /* taps that meet a row of dy */
-                        while (t < after && i - lead_of(&p.row, fa + t * p.row.period) >= p.row.out) t++;
-                        while (t < after && lead_of(&p.row, fa + (after - 1) * p.row.period) > i) after--;
-                        N(S, product)(blocks, mr, p.line, (after - t) * some, offset + k + t * some, w + t * some * mr, count * mr, from + i * p.line, wide + i * p.line, p.full);
-                    }
+                const int64_t fa = f / p.col.phases, fb = f % p.col.phases, count = s->cout * taps_in(&p.row, fa) * taps_in(&p.col, fb);
+                N(S, phase_product)(s, &p, fa, fb, offset + k, a + g * panel + k * blocks * mr, b + g * s->cout * p.gradient, wide);
                 for (int64_t c = 0; c < s->cin; c++) N(S, collect)(&p, images, image, fa, fb, wide + c * p.full, dx + (g * s->cin + c) * plane);
                 k += count;
             }
