@@ -117,8 +117,8 @@ typedef struct N(S, taps) {
 static inline __attribute__((always_inline)) void N(S, tile)(const int mr, const int nv, const N(S, taps) *k, const T *panel, const T *b, T *out, int64_t pitch)
 {
     VEC acc[MAX_ROWS][3];
-    for (int i = 0; i < mr; i++)
-        for (int v = 0; v < nv; v++) acc[i][v] = (VEC){ 0 };
+    _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+        _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = (VEC){ 0 };
     for (int64_t r = 0; r < k->rows; r++) {
         const int64_t *offset = k->offset + r * k->apart, *end = offset + k->count;
         for (const T *a = panel + r * k->apart * mr; offset < end; offset++, a += mr) {
@@ -129,8 +129,8 @@ static inline __attribute__((always_inline)) void N(S, tile)(const int mr, const
                 _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = N(MULADD, S)(x[v], a[i], acc[i][v]);
         }
     }
-    for (int i = 0; i < mr; i++)
-        for (int v = 0; v < nv; v++) *(VEC *)(out + i * pitch + v * W) = acc[i][v];
+    _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+        _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) *(VEC *)(out + i * pitch + v * W) = acc[i][v];
 }
 
 typedef void N(S, tile_fn)(const N(S, taps) *k, const T *panel, const T *b, T *out, int64_t pitch);
