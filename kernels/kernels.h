@@ -129,6 +129,7 @@ typedef struct gr_conv2d_size {
 } gr_conv2d_size;
 typedef struct gr_conv2d_bytes {
     size_t packed, scratch; /* multiples of 64; scratch 2^63: more than there is */
+    int64_t images;         /* that are worked on together: best called for multiples of them */
 } gr_conv2d_bytes;
 typedef void gr_conv2d_pack_fn(const gr_conv2d_size *s, const void *w, void *packed);
 typedef void gr_conv2d_fn(const gr_conv2d_size *s, int64_t first, int64_t end, const void *a, const void *b, void *out, void *scratch);
@@ -142,9 +143,8 @@ typedef struct gr_pool2d_size {
 typedef void gr_pool2d_fn(const gr_pool2d_size *s, const void *x, int64_t *index);
 typedef void gr_planes_fn(int64_t planes, int64_t n, int64_t plane, const int64_t *index, const void *x, void *y);
 
-/* max_tiles: y = max of windows that tile the plane: stride as the kernel, no padding, w = ow kw, kh w <= GR_TILES_MOST.
+/* max_tiles: y = max of windows that tile the plane: stride as the kernel, no padding, w = ow kw.
  * max_tiles_dx: dx = dy at the first of the largest, else 0. */
-#define GR_TILES_MOST 4096
 typedef void gr_max_tiles_fn(const gr_pool2d_size *s, const void *x, void *y);
 typedef void gr_max_tiles_dx_fn(const gr_pool2d_size *s, const void *x, const void *y, const void *dy, void *dx);
 

@@ -1,26 +1,44 @@
-/* Max pooling by windows that tile the plane: as many columns as they take, no padding, next to each other. So a tap of all
- * windows is every kw-th element of one long line, and where the rows end does not matter until rows are compared.
+/* Max pooling by windows that tile the plane: as many columns as they take, no padding, next to each other. So a vector of
+ * windows is kw vectors of each row, taken apart element by element; where windows have two columns, by shuffles.
  * Knows no tensor. A NaN is larger than all; of equals the first gets the gradient.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
 #include "kernels/lanes.h"
 
+#include <math.h>
 #include <string.h>
+
+/* for each lane k of a vector: the elements at even and at odd places of two vectors, and what puts these back */
+#define EACH_2(X, k) X(k), X((k) + 1)
+#define EACH_4(X, k) EACH_2(X, k), EACH_2(X, (k) + 2)
+#define EACH_8(X, k) EACH_4(X, k), EACH_4(X, (k) + 4)
+#if VECTOR_BYTES == 64
+#define EACH_f32(X) EACH_8(X, 0), EACH_8(X, 8)
+#define EACH_f64(X) EACH_8(X, 0)
+#elif VECTOR_BYTES == 32
+#define EACH_f32(X) EACH_8(X, 0)
+#define EACH_f64(X) EACH_4(X, 0)
+#else
+#define EACH_f32(X) EACH_4(X, 0)
+#define EACH_f64(X) EACH_2(X, 0)
+#endif
+#define EVEN(k) 2 * (k)
+#define ODD(k) 2 * (k) + 1
+#define LOW_f32(k) (k) / 2 + (k) % 2 * f32_W
+#define LOW_f64(k) (k) / 2 + (k) % 2 * f64_W
+#define HIGH_f32(k) f32_W / 2 + LOW_f32(k)
+#define HIGH_f64(k) f64_W / 2 + LOW_f64(k)
 
 #define T float
 #define S f32
-#define I int32_t
 #include "kernels/max_tiles_body.h"
 #undef T
 #undef S
-#undef I
 #define T double
 #define S f64
-#define I int64_t
 #include "kernels/max_tiles_body.h"
 #undef T
 #undef S
-#undef I
 
 void FOR_ISA(gr__fill_max_tiles)(gr_kernel_table *t)
 {

@@ -133,7 +133,8 @@ static double image_ns(const gr_conv2d_size *s)
 static void some_images(void *user, int64_t begin, int64_t end, int worker)
 {
     const conv_job *j = user;
-    j->fn(j->s, begin, end, j->a, j->b, j->out, j->scratch + (size_t)worker * j->scratch_bytes);
+    const int64_t last = end * j->images < j->s->n ? end * j->images : j->s->n;
+    j->fn(j->s, begin * j->images, last, j->a, j->b, j->out, j->scratch + (size_t)worker * j->scratch_bytes);
 }
 /* the first part writes into the result, the others beside it */
 static void some_parts(void *user, int64_t begin, int64_t end, int worker)
@@ -165,15 +166,16 @@ static bool forward(const gr_call *k, gr_tensor *y, gr_conv2d_pack_fn *const *pa
     if (y->numel == 0) return true;
     if (!sizes_of(&again, &s)) return false;
     const int type = gr__k(k->dtype);
-    const double ns = image_ns(&s);
     const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes(&s, type);
-    const size_t workers = (size_t)gr__parallel_workers(k->ctx, ns * (double)s.n);
+    const double ns = image_ns(&s) * (double)bytes.images;
+    const int64_t parts = (s.n + bytes.images - 1) / bytes.images;
+    const size_t workers = (size_t)gr__parallel_workers(k->ctx, ns * (double)parts);
     gr_block *memory = gr__block_new(k->ctx, bytes.packed + (bytes.scratch >> 56 ? 1 : workers) * bytes.scratch);
     if (!memory) return false;
     char *packed = gr__block_data(memory);
-    conv_job j = { .s = &s, .fn = fn[type], .a = k->in[0]->data, .b = packed, .out = y->data, .scratch = packed + bytes.packed, .scratch_bytes = bytes.scratch };
+    conv_job j = { .s = &s, .fn = fn[type], .a = k->in[0]->data, .b = packed, .out = y->data, .scratch = packed + bytes.packed, .scratch_bytes = bytes.scratch, .images = bytes.images };
     pack[type](&s, k->in[1]->data, packed);
-    gr__parallel_ranges(k->ctx, s.n, ns, some_images, &j);
+    gr__parallel_ranges(k->ctx, parts, ns, some_images, &j);
     gr__block_unref(k->ctx, memory);
     return true;
 }
@@ -187,8 +189,9 @@ static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y)
     if (y->numel == 0) return true;
     if (!sizes_of(&again, &s)) return false;
     const int type = gr__k(k->dtype);
-    const int64_t most = parts_of(&s, y->numel), images = (s.n + most - 1) / most, parts = images ? (s.n + images - 1) / images : 1;
-    const size_t part = ((size_t)y->numel * gr__type_size(k->dtype) + 63) / 64 * 64, scratch = gr__kernels()->conv2d_bytes(&s, type).scratch;
+    const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes(&s, type);
+    const int64_t most = parts_of(&s, y->numel) * bytes.images, images = (s.n + most - 1) / most * bytes.images, parts = images ? (s.n + images - 1) / images : 1;
+    const size_t part = ((size_t)y->numel * gr__type_size(k->dtype) + 63) / 64 * 64, scratch = bytes.scratch;
     const double ns = image_ns(&s) * (double)images;
     const size_t workers = parts > 1 ? (size_t)gr__parallel_workers(k->ctx, ns * (double)parts) : 1;
     gr_block *memory = gr__block_new(k->ctx, (size_t)(parts - 1) * part + (scratch >> 56 ? 1 : workers) * scratch);
