@@ -197,12 +197,13 @@ static bool unchanged(sweep *w, const gr_tensor *y)
 {
     if (y->op->flags & GR_OP_LINEAR) return true;
     char which[32];
+    const uint32_t *version = gr__in_version(y);
     for (int i = 0; i < y->nin; i++) {
-        if (*gr__version(y->in[i]) == y->in_version[i]) continue;
+        if (*gr__version(y->in[i]) == version[i]) continue;
         snprintf(which, sizeof which, "input %d", i);
         return overwritten(w, y, y->in[i], which);
     }
-    return *gr__version(y) == y->in_version[y->nin] || overwritten(w, y, y, "the result");
+    return *gr__version(y) == y->recorded || overwritten(w, y, y, "the result");
 }
 
 GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
