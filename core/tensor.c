@@ -70,7 +70,7 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
     t->data = NULL, t->block = NULL, t->lazy = NULL, t->op = NULL, t->grad = NULL, t->name = NULL, t->next = NULL, t->value.i64 = 0;
     t->version = 0, t->recorded = 0, t->mark = 0, t->order = 0;
     t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
-    t->nin = nin, t->scope = s->depth;
+    t->nin = nin, t->scope = s->depth, t->walk = 0;
     int64_t n = 1, numel = 1, *stride = t->dims + ndim;
     for (int i = ndim - 1; i >= 0; i--) {
         const int64_t size = dim[i];

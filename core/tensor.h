@@ -59,6 +59,12 @@ enum {
     GR_T_CONTIGUOUS = 512,
 };
 
+enum {
+    GR_WALK_NEEDED = 1, /* leads to a target, or to a tensor that stores its gradient */
+    GR_WALK_TARGET = 2, /* its gradient was asked for */
+    GR_WALK_STORES = 4, /* its gradient is added to .grad */
+};
+
 typedef struct gr_lazy gr_lazy; /* a value that waits to be computed: defer.c */
 
 /* One element is kept in the node itself. A node is followed by its sizes, strides, inputs, their versions, attributes. */
@@ -88,6 +94,7 @@ struct gr_tensor {
     uint8_t dtype, ndim;
     int32_t nin;
     uint32_t scope;       /* depth of the scope that holds it */
+    uint8_t walk;         /* GR_WALK_...: of the current sweep */
     int64_t dims[];       /* ndim sizes, then ndim strides */
 };
 
@@ -187,7 +194,6 @@ struct gr_ctx {
     int no_grad;
     uint32_t epoch;       /* of walks: t->mark == epoch means visited */
     int sweeping;
-    const bool *needed;   /* by order: the nodes that the sweep in progress wants gradients of */
     const gr_observer *observer;
 
     gr_lazy *waiting;     /* values to be computed when they are asked for */
@@ -206,7 +212,7 @@ struct gr_ctx {
 static inline bool gr__wants(const gr_tensor *y, int i)
 {
     const gr_tensor *x = y->in[i];
-    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->needed || x->ctx->needed[x->order]);
+    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->sweeping || x->walk & GR_WALK_NEEDED);
 }
 
 /* memory.c */
