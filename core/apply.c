@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-bool gr_elementwise_shape(gr_call *k)
+/* The shape of every input, if they have one. */
+static inline bool elementwise_shape(gr_call *k)
 {
     const gr_tensor *a = k->in[0];
     for (int i = 1; i < k->n; i++) {
@@ -21,6 +22,8 @@ bool gr_elementwise_shape(gr_call *k)
     for (int d = 0; d < a->ndim; d++) k->dim[d] = a->dims[d];
     return true;
 }
+
+bool gr_elementwise_shape(gr_call *k) { return elementwise_shape(k); }
 
 /* Why a call must not proceed, as an error unless one stands. */
 GR_COLD static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
@@ -39,40 +42,43 @@ GR_COLD static gr_ctx *refuse(const gr_op *op, gr_tensor *const *in, int n)
     return NULL;
 }
 
-/* The context of a call, or NULL when it must not proceed. */
-static inline gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n)
+/* The context of a call, or NULL when it must not proceed. flags: of any input. */
+static inline gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n, unsigned *flags)
 {
     gr_ctx *c = n > 0 && in[0] ? in[0]->ctx : NULL;
-    bool fine = c && c->code == GR_OK && (op->arity == n || op->arity < 0), waits = op->flags & GR_OP_KERNEL;
-    for (int i = 0; i < n && fine; i++)
-        fine = in[i] && in[i]->ctx == c && (in[i]->data || (in[i]->lazy && (waits || gr__settle(in[i]))));
-    return fine ? c : refuse(op, in, n);
+    if (!c || c->code != GR_OK || (op->arity != n && op->arity >= 0)) return refuse(op, in, n);
+    for (int i = 0; i < n; i++) {
+        gr_tensor *t = in[i];
+        if (!t || t->ctx != c) return refuse(op, in, n);
+        if (!t->data && !(t->lazy && (op->flags & GR_OP_KERNEL || gr__settle(t)))) return refuse(op, in, n);
+        *flags |= t->flags;
+    }
+    return c;
 }
 
 static inline void remember(gr_tensor *y, const gr_call *k)
 {
     y->op = k->op;
     y->flags |= GR_T_REQUIRES_GRAD;
+    uint32_t *version = gr__in_version(y);
     for (int i = 0; i < k->n; i++) {
         y->in[i] = k->in[i];
-        y->in_version[i] = *gr__version(k->in[i]);
+        version[i] = *gr__version(k->in[i]);
     }
-    y->in_version[k->n] = *gr__version(y);
+    y->recorded = *gr__version(y);
     if (k->op->attr_size) memcpy((char *)y->attr, k->attr, k->op->attr_size);
 }
 
 gr_tensor *gr_apply(const gr_op *op, gr_tensor *const *in, int n, const void *attr)
 {
-    gr_ctx *c = context_of(op, in, n);
+    unsigned flags = 0;
+    gr_ctx *c = context_of(op, in, n, &flags);
     if (!c) return NULL;
     gr_call k;
     k.ctx = c, k.op = op, k.in = in, k.n = n, k.attr = attr, k.offset = 0;
-    if (!(op->shape ? op->shape(&k) : gr_elementwise_shape(&k))) return NULL;
-    if (op->shape && !gr__shape_ok(c, op->name, k.ndim, k.dim, k.dtype)) return NULL;
+    if (!(op->shape ? op->shape(&k) && gr__shape_ok(c, op->name, k.ndim, k.dim, k.dtype) : elementwise_shape(&k))) return NULL;
 
-    bool history = false;
-    for (int i = 0; i < n; i++) history = history || (in[i]->flags & GR_T_REQUIRES_GRAD);
-    bool record = history && op->vjp && !c->no_grad && k.dtype >= GR_F32;
+    const bool history = flags & GR_T_REQUIRES_GRAD, record = history && op->vjp && !c->no_grad && k.dtype >= GR_F32;
     gr_scope *s = gr__scope_now(c);
     gr_tensor *y = gr__node(c, s, k.dtype, k.ndim, k.dim, record ? n : 0, record ? op->attr_size : 0);
     if (!y) return NULL;
@@ -173,7 +179,8 @@ static gr_tensor *clone_node(gr_scope *to, gr_tensor *t)
     }
     if (t->op) {
         memcpy(k->in, t->in, (size_t)t->nin * sizeof *t->in);
-        memcpy(k->in_version, t->in_version, (size_t)(t->nin + 1) * sizeof *t->in_version);
+        memcpy(gr__in_version(k), gr__in_version(t), (size_t)t->nin * sizeof(uint32_t));
+        k->recorded = t->recorded;
         if (attr) memcpy((char *)k->attr, t->attr, attr);
     }
     if (t->name) {

@@ -51,6 +51,7 @@ typedef struct sweep {
     gr_ctx *c;
     const char *who;
     gr_tensor *root;
+    uint32_t epoch;
     list order, stack, cot, saved, late; /* late: gradients of leaves that wait to be computed together */
     bool functional, create_graph, retain_graph, lean;
     gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
@@ -61,27 +62,60 @@ typedef struct sweep {
 } sweep;
 
 /* ---- order -----------------------------------------------------------------------------------------------------
- * mark and order of a node belong to the newest walk; a sweep inside a vjp puts back what it found. */
-static bool visit(sweep *w, gr_tensor *t)
+ * mark, order and walk of a node belong to the newest walk; a sweep inside a vjp puts back what it found. */
+static bool save(sweep *w, gr_tensor *t)
 {
-    if (w->c->sweeping && !(list_push(&w->saved, t) && list_push(&w->saved, (gr_tensor *)(uintptr_t)t->mark) &&
-                            list_push(&w->saved, (gr_tensor *)(uintptr_t)t->order)))
-        return false;
-    t->mark = w->c->epoch;
-    t->order = 0; /* on the stack: the next input slot to follow */
+    return list_push(&w->saved, t) && list_push(&w->saved, (gr_tensor *)(uintptr_t)t->mark) &&
+           list_push(&w->saved, (gr_tensor *)(uintptr_t)t->order) && list_push(&w->saved, (gr_tensor *)(uintptr_t)t->walk);
+}
+
+static void put_back(sweep *w)
+{
+    for (size_t i = w->saved.n; i > 0; i -= 4) { /* the oldest last: a target was saved twice */
+        gr_tensor *const *at = w->saved.at + i - 4;
+        at[0]->mark = (uint32_t)(uintptr_t)at[1];
+        at[0]->order = (uint32_t)(uintptr_t)at[2];
+        at[0]->walk = (uint8_t)(uintptr_t)at[3];
+    }
+}
+
+/* A walk takes two epochs: the first marks the targets, the second what was visited. */
+static bool mark_targets(sweep *w)
+{
+    w->c->epoch++;
+    for (int i = 0; i < w->n; i++) {
+        gr_tensor *t = w->x[i];
+        if (t->ctx != w->c) continue;
+        if (w->c->sweeping && !save(w, t)) return false;
+        t->mark = w->c->epoch;
+    }
+    w->epoch = ++w->c->epoch;
+    return true;
+}
+
+static inline bool visit(sweep *w, gr_tensor *t)
+{
+    if (w->c->sweeping && !save(w, t)) return false;
+    const bool stores = !w->functional && (!t->op || t->flags & GR_T_RETAIN);
+    t->walk = t->mark == w->epoch - 1 ? GR_WALK_NEEDED | GR_WALK_TARGET : stores ? GR_WALK_NEEDED | GR_WALK_STORES : 0;
+    t->mark = w->epoch;
+    t->order = 0; /* on the stack: the input slot to follow */
     return list_push(&w->stack, t);
 }
 
 static bool sort(sweep *w)
 {
-    w->c->epoch++;
-    if (!visit(w, w->root)) return false;
+    if (!mark_targets(w) || !visit(w, w->root)) return false;
     while (w->stack.n) {
-        gr_tensor *t = w->stack.at[w->stack.n - 1];
-        gr_tensor *next = NULL;
-        while (!next && t->op && t->order < (uint32_t)t->nin) {
-            gr_tensor *in = t->in[t->order++];
-            if ((in->flags & GR_T_REQUIRES_GRAD) && in->mark != w->c->epoch) next = in;
+        gr_tensor *t = w->stack.at[w->stack.n - 1], *next = NULL;
+        for (; t->order < (uint32_t)t->nin; t->order++) {
+            gr_tensor *in = t->in[t->order];
+            if (!(in->flags & GR_T_REQUIRES_GRAD)) continue;
+            if (in->mark != w->epoch) {
+                next = in;
+                break;
+            }
+            t->walk |= in->walk & GR_WALK_NEEDED;
         }
         if (next) {
             if (!visit(w, next)) return false;
@@ -96,35 +130,11 @@ static bool sort(sweep *w)
     return true;
 }
 
-static void put_back(sweep *w)
-{
-    for (size_t i = 0; i < w->saved.n; i += 3) {
-        w->saved.at[i]->mark = (uint32_t)(uintptr_t)w->saved.at[i + 1];
-        w->saved.at[i]->order = (uint32_t)(uintptr_t)w->saved.at[i + 2];
-    }
-}
-
-/* target: the nodes of w->x. needed: those that lead to a target, or to a tensor that stores its gradient. (Kept beside the
- * graph, not in it: a vjp may call gr_grads on the same tensors.) */
-static void mark_needed(sweep *w, bool *needed, bool *target)
-{
-    memset(target, 0, w->order.n * sizeof *target);
-    for (int i = 0; i < w->n; i++)
-        if (w->x[i]->ctx == w->c && w->x[i]->mark == w->c->epoch) target[w->x[i]->order] = true;
-    for (size_t k = 0; k < w->order.n; k++) {
-        gr_tensor *t = w->order.at[k];
-        needed[k] = target[k] || (!w->functional && !t->op) || (!w->functional && (t->flags & GR_T_RETAIN));
-        for (int i = 0; t->op && i < t->nin && !needed[k]; i++)
-            if (t->in[i]->flags & GR_T_REQUIRES_GRAD) needed[k] = needed[t->in[i]->order];
-    }
-}
-
 /* ---- contributions ---------------------------------------------------------------------------------------------*/
-/* A node of the sweep's own for g, so that releasing one never touches another. */
-static gr_tensor *own(sweep *w, gr_tensor *g, bool fresh)
+/* Is g a node of the sweep's own, and no alias of a value inside another? Then releasing it never touches another. */
+static inline bool owned(const sweep *w, const gr_tensor *g, bool fresh)
 {
-    bool alias = !g->block && g->owner != g; /* of a value inside another node */
-    return w->scope && (!fresh || alias) ? gr__clone_into(w->scope, g) : g;
+    return !w->scope || (fresh && (g->block || g->owner == g));
 }
 
 GR_COLD static bool misshapen(sweep *w, const gr_tensor *y, const gr_tensor *in, const gr_tensor *g, int slot)
@@ -155,7 +165,7 @@ static bool alone(const gr_tensor *t)
 
 static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 {
-    if (!*cot) return (*cot = own(w, g, fresh)) != NULL;
+    if (!*cot) return (*cot = owned(w, g, fresh) ? g : gr__clone_into(w->scope, g)) != NULL;
     if (!w->scope) return (*cot = (gr_add)(*cot, g)) != NULL;
     if (g->numel == 1 && alone(*cot)) {
         if (g->dtype == GR_F32) *(float *)(void *)(*cot)->data += *(float *)(void *)g->data;
@@ -174,7 +184,8 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
 {
     gr_tensor *in = y->in[slot], **cot = &w->cot.at[in->order];
-    if ((!gr__same_shape(g, in) || g->dtype != in->dtype) && !misshapen(w, y, in, g, slot)) return false;
+    const bool fits = y->op->flags & GR_OP_KERNEL || (gr__same_shape(g, in) && g->dtype == in->dtype);
+    if (!fits) return misshapen(w, y, in, g, slot);
     const gr_observer *ob = w->c->observer;
     if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
     if (!add_up(w, cot, g, fresh)) return false;
@@ -197,12 +208,13 @@ static bool unchanged(sweep *w, const gr_tensor *y)
 {
     if (y->op->flags & GR_OP_LINEAR) return true;
     char which[32];
+    const uint32_t *version = gr__in_version(y);
     for (int i = 0; i < y->nin; i++) {
-        if (*gr__version(y->in[i]) == y->in_version[i]) continue;
+        if (*gr__version(y->in[i]) == version[i]) continue;
         snprintf(which, sizeof which, "input %d", i);
         return overwritten(w, y, y->in[i], which);
     }
-    return *gr__version(y) == y->in_version[y->nin] || overwritten(w, y, y, "the result");
+    return *gr__version(y) == y->recorded || overwritten(w, y, y, "the result");
 }
 
 GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
@@ -214,30 +226,33 @@ GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
     return false;
 }
 
+enum { MAX_FUSED = 8 }; /* inputs */
 /* dx of every wanted input by record.backward, in one pass. *give: nobody else needs dy, so that of those dx that are dy itself
  * one may take it over, best an input's first; then whether it did. */
 static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 {
-    gr_tensor *dx[8] = { 0 };
-    if (!(y->op->flags & GR_OP_KERNEL) && !gr__ready(dy)) return false;
+    gr_tensor *dx[MAX_FUSED] = { 0 };
+    const bool kernel = y->op->flags & GR_OP_KERNEL, plain = kernel && !w->c->observer; /* nothing to check, nobody to tell */
+    if (!kernel && !gr__ready(dy)) return false;
     if (!y->op->backward(y, dy, dx)) return false;
     int taker = -1;
     for (int i = 0; i < y->nin && *give; i++)
         if (dx[i] == dy && gr__wants(y, i) && !w->cot.at[y->in[i]->order]) taker = i;
     for (int i = 0; i < y->nin; i++) {
         if (!dx[i] || !gr__wants(y, i)) continue;
-        bool fresh = dx[i] != dy ? dx[i]->owner == dx[i] : i == taker;
-        if (!add_contribution(w, y, i, dx[i], fresh)) return false;
+        const bool fresh = dx[i] != dy ? dx[i]->owner == dx[i] : i == taker;
+        gr_tensor **cot = &w->cot.at[y->in[i]->order];
+        if (plain && !*cot && owned(w, dx[i], fresh)) *cot = dx[i];
+        else if (!add_contribution(w, y, i, dx[i], fresh)) return false;
     }
     *give = taker >= 0;
     return w->c->code == GR_OK;
 }
 
-static bool composed(sweep *w, gr_tensor *y, gr_tensor *dy, const bool *needed)
+static bool composed(sweep *w, gr_tensor *y, gr_tensor *dy)
 {
     for (int i = 0; i < y->nin; i++) {
-        gr_tensor *in = y->in[i];
-        if (!(in->flags & GR_T_REQUIRES_GRAD) || !needed[in->order]) continue;
+        if (!gr__wants(y, i)) continue;
         gr_scope *inner = w->scope ? gr_scope_begin(w->c) : NULL;
         if (w->scope && !inner) return false;
         gr_tensor *g = y->op->vjp(y, dy, i);
@@ -308,21 +323,25 @@ static void deliver(sweep *w, gr_tensor *t, gr_tensor *g)
         if (w->x[i] == t) w->dx[i] = w->scope ? gr_keep(g) : g;
 }
 
-static bool run(sweep *w, const bool *needed, const bool *target)
+static bool run(sweep *w)
 {
+    const gr_observer *ob = w->c->observer;
     for (size_t k = w->order.n; k-- > 0;) {
         gr_tensor *t = w->order.at[k], *g = w->cot.at[k];
-        if (!g || !needed[k]) continue;
-        const gr_observer *ob = w->c->observer;
+        if (!g || !(t->walk & GR_WALK_NEEDED)) continue;
         if (ob && ob->visit) ob->visit(ob->user, t, g);
-        if (target[k]) deliver(w, t, g);
-        if (!w->functional && (!t->op || (t->flags & GR_T_RETAIN)) && !accumulate(w, t, g)) return false;
-        if (t->op && (((t->flags & GR_T_SWEPT) && !already_swept(w, t)) || !unchanged(w, t))) return false;
-        bool fast = t->op && t->op->backward && !w->create_graph && t->nin <= 8;
-        bool ours = w->scope && !target[k], given = ours && fast;
-        if (t->op && !(fast ? fused(w, t, g, &given) : composed(w, t, g, needed))) return false;
+        if (t->walk & GR_WALK_TARGET) deliver(w, t, g);
+        if (t->walk & GR_WALK_STORES && !accumulate(w, t, g)) return false;
+        const bool ours = w->scope && !(t->walk & GR_WALK_TARGET);
+        bool given = false;
+        if (t->op) {
+            if (((t->flags & GR_T_SWEPT) && !already_swept(w, t)) || !unchanged(w, t)) return false;
+            const bool fast = t->op->backward && !w->create_graph && t->nin <= MAX_FUSED;
+            given = ours && fast;
+            if (!(fast ? fused(w, t, g, &given) : composed(w, t, g))) return false;
+            if (w->lean && t != w->root && !(t->flags & GR_T_RETAIN) && t->scope + 1 == w->scope->depth) gr__release(t);
+        }
         if (ours && !given) gr__recycle(w->scope, g);
-        if (w->lean && t->op && t != w->root && !(t->flags & GR_T_RETAIN) && t->scope + 1 == w->scope->depth) gr__release(t);
     }
     return true;
 }
@@ -360,7 +379,7 @@ static bool check_root(sweep *w, gr_tensor *g)
 
 static bool seed(sweep *w, gr_tensor *g)
 {
-    gr_tensor *one = g ? own(w, g, false) : gr_ones(w->c, gr_dims_like(w->root), .dtype = (gr_type)w->root->dtype);
+    gr_tensor *one = g ? (owned(w, g, false) ? g : gr__clone_into(w->scope, g)) : gr_ones(w->c, gr_dims_like(w->root), .dtype = (gr_type)w->root->dtype);
     if (!one) return false;
     w->cot.at[w->root->order] = one;
     const gr_observer *ob = w->c->observer;
@@ -375,23 +394,16 @@ static bool go(sweep *w, gr_tensor *g)
     if (w->scope) w->scope->spare = w->spare;
     if (!w->create_graph) c->no_grad++;
     w->order.c = w->stack.c = w->cot.c = w->saved.c = w->late.c = c;
-    gr_block *flags = NULL;
-    bool ok = sort(w) && (flags = gr__block_new(c, 2 * w->order.n)) != NULL;
+    bool ok = sort(w);
     c->sweeping++;
-    if (ok) {
-        bool *needed = gr__block_data(flags), *target = needed + w->order.n;
-        mark_needed(w, needed, target);
-        const bool *outer = c->needed;
-        c->needed = needed;
-        ok = seed(w, g) && run(w, needed, target) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);
-        c->needed = outer;
-        for (size_t k = 0; ok && !w->retain_graph && k < w->order.n; k++)
-            if (w->order.at[k]->op && w->cot.at[k] && needed[k]) w->order.at[k]->flags |= GR_T_SWEPT;
+    ok = ok && seed(w, g) && run(w) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);
+    for (size_t k = 0, n = ok && !w->retain_graph ? w->order.n : 0; k < n; k++) {
+        gr_tensor *t = w->order.at[k];
+        if (t->op && w->cot.at[k] && t->walk & GR_WALK_NEEDED) t->flags |= GR_T_SWEPT;
     }
     c->sweeping--;
     put_back(w);
     if (c->observer && c->observer->end) c->observer->end(c->observer->user);
-    if (flags) gr__block_unref(c, flags);
     list_free(&w->order);
     list_free(&w->stack);
     list_free(&w->cot);

@@ -299,10 +299,9 @@ static bool run_one(gr_ew_fn *fn, int count, gr_tensor *const *t)
     return true;
 }
 
-bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
+static bool run_many(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
 {
     gr_tensor *y = t[0];
-    if (y->numel == 1) return run_one(fn, count, t);
     bool dense = true;
     if (!y->data && !y->lazy) {
         if (can_wait(reads, count - 1, t + 1, y)) return defer(fn, reads, count - 1, t + 1, y);
@@ -329,4 +328,9 @@ bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *con
         value[num++] = (gr_value){ p[k], t[k]->flags & GR_T_CONTIGUOUS ? NULL : gr__stride(t[k]), (int)gr__type_size((gr_type)t[k]->dtype), k == 0 };
     }
     return gr__run_program(y->ctx, &(gr_program){ y->ndim, num, 1, y->dims, value, &step });
+}
+
+bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
+{
+    return t[0]->numel == 1 ? run_one(fn, count, t) : run_many(fn, reads, count, t);
 }

@@ -6,24 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define GR_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GR_ASAN 1
-#endif
-#endif
-#ifdef GR_ASAN
-#include <sanitizer/asan_interface.h>
-#define POISON(p, n) __asan_poison_memory_region(p, n)
-#define UNPOISON(p, n) __asan_unpoison_memory_region(p, n)
-#define REDZONE 64 /* unused bytes after each node: what writes past it is caught */
-#else
-#define POISON(p, n) ((void)(p), (void)(n))
-#define UNPOISON(p, n) ((void)(p), (void)(n))
-#define REDZONE 0
-#endif
-
 #define CHUNK ((size_t)1 << 16)
 
 void *gr__raw_alloc(gr_ctx *c, size_t bytes)
@@ -66,29 +48,22 @@ static gr_chunk *chunk_take(gr_ctx *c, size_t need)
     return k;
 }
 
-static void *arena_grow(gr_scope *s, size_t bytes)
+bool gr__arena_grow(gr_scope *s, size_t bytes)
 {
     gr_chunk *k = chunk_take(s->ctx, bytes + sizeof *k);
-    if (!k) return NULL;
+    if (!k) return false;
     k->next = s->chunks;
     s->chunks = k;
     s->at = (char *)(k + 1);
     s->end = (char *)k + k->size;
-    POISON(s->at, (size_t)(s->end - s->at));
-    void *p = s->at;
-    UNPOISON(p, bytes - REDZONE);
-    s->at += bytes;
-    return p;
+    GR_POISON(s->at, (size_t)(s->end - s->at));
+    return true;
 }
 
 void *gr__arena_alloc(gr_scope *s, size_t bytes)
 {
-    bytes = (((bytes ? bytes : 1) + 7) & ~(size_t)7) + REDZONE;
-    if ((size_t)(s->end - s->at) < bytes) return arena_grow(s, bytes);
-    void *p = s->at;
-    UNPOISON(p, bytes - REDZONE);
-    s->at += bytes;
-    return p;
+    const size_t size = gr__arena_size(bytes ? bytes : 1);
+    return gr__arena_has(s, size) || gr__arena_grow(s, size) ? gr__arena_take(s, size) : NULL;
 }
 
 /* ---- blocks ----------------------------------------------------------------------------------------------------
@@ -112,14 +87,14 @@ static void free_lists_release(gr_ctx *c)
     for (int i = 0; i < GR_SIZE_CLASSES; i++) {
         for (gr_block *b = c->free_blocks[i], *next; b; b = next) {
             next = b->next;
-            UNPOISON(b, b->capacity + GR_BLOCK_HEADER);
+            GR_UNPOISON(b, b->capacity + GR_BLOCK_HEADER);
             gr__raw_free(c, b, b->capacity + GR_BLOCK_HEADER);
         }
         c->free_blocks[i] = NULL;
     }
     for (gr_chunk *k = c->free_chunks, *next; k; k = next) {
         next = k->next;
-        UNPOISON(k, k->size);
+        GR_UNPOISON(k, k->size);
         gr__raw_free(c, k, k->size);
     }
     c->free_chunks = NULL;
@@ -150,15 +125,15 @@ gr_block *gr__block_new(gr_ctx *c, size_t bytes)
     b->version = 0;
     b->readers = 0;
     b->exposed = false;
-    POISON(gr__block_data(b), b->capacity);
-    UNPOISON(gr__block_data(b), bytes);
+    GR_POISON(gr__block_data(b), b->capacity);
+    GR_UNPOISON(gr__block_data(b), bytes);
     return b;
 }
 
 void gr__block_unref(gr_ctx *c, gr_block *b)
 {
     if (--b->refs) return;
-    POISON(gr__block_data(b), b->capacity);
+    GR_POISON(gr__block_data(b), b->capacity);
     b->next = c->free_blocks[b->size_class];
     c->free_blocks[b->size_class] = b;
 }
@@ -200,11 +175,11 @@ static void scope_close(gr_scope *s)
     for (gr_chunk *k = s->chunks, *next; k; k = next) {
         next = k->next;
         if (k->size > CHUNK) {
-            UNPOISON(k, k->size);
+            GR_UNPOISON(k, k->size);
             gr__raw_free(c, k, k->size);
             continue;
         }
-        POISON(k + 1, k->size - sizeof *k);
+        GR_POISON(k + 1, k->size - sizeof *k);
         k->next = c->free_chunks;
         c->free_chunks = k;
     }

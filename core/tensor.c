@@ -45,36 +45,41 @@ bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_t
     return (fine && n <= room) || shape_error(c, who, ndim, dim);
 }
 
+GR_COLD static gr_tensor *node_in_new_chunk(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr, size_t size)
+{
+    return gr__arena_grow(s, size) ? gr__node(c, s, type, ndim, dim, nin, attr) : NULL;
+}
+
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr)
 {
-    size_t head = sizeof(gr_tensor) + 2 * (size_t)ndim * sizeof(int64_t);
-    size_t inputs = (size_t)nin * sizeof(gr_tensor *) + (size_t)(nin ? nin + 1 : 0) * sizeof(uint32_t);
-    inputs = (inputs + 7) & ~(size_t)7;
+    const size_t head = sizeof(gr_tensor) + 2 * (size_t)ndim * sizeof(int64_t);
+    const size_t inputs = ((size_t)nin * (sizeof(gr_tensor *) + sizeof(uint32_t)) + 7) & ~(size_t)7;
     gr_tensor *t;
     if (s->spare && nin == 0 && !attr && s->spare[ndim]) {
         t = s->spare[ndim];
         s->spare[ndim] = t->next;
-    } else if (!(t = gr__arena_alloc(s, head + inputs + attr))) {
-        return NULL;
+    } else {
+        const size_t size = gr__arena_size(head + inputs + attr);
+        if (!gr__arena_has(s, size)) return node_in_new_chunk(c, s, type, ndim, dim, nin, attr, size);
+        t = gr__arena_take(s, size);
     }
-    /* field by field: clearing it as a whole becomes a slow string instruction */
     t->ctx = c, t->owner = t;
-    t->data = NULL, t->block = NULL, t->lazy = NULL, t->op = NULL, t->attr = NULL, t->grad = NULL, t->name = NULL, t->next = NULL;
-    t->value.i64 = 0;
-    t->version = t->mark = t->order = 0;
-    t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
-    t->nin = nin, t->scope = s->depth;
     t->in = (gr_tensor **)(void *)((char *)t + head);
-    t->in_version = (uint32_t *)(void *)(t->in + nin);
-    if (attr) t->attr = (char *)t + head + inputs;
-    int64_t n = 1, *stride = t->dims + ndim;
-    t->numel = 1;
+    t->attr = attr ? (char *)t + head + inputs : NULL;
+    /* field by field: clearing it as a whole becomes a slow string instruction */
+    t->data = NULL, t->block = NULL, t->lazy = NULL, t->op = NULL, t->grad = NULL, t->name = NULL, t->next = NULL, t->value.i64 = 0;
+    t->version = 0, t->recorded = 0, t->mark = 0, t->order = 0;
+    t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
+    t->nin = nin, t->scope = s->depth, t->walk = 0;
+    int64_t n = 1, numel = 1, *stride = t->dims + ndim;
     for (int i = ndim - 1; i >= 0; i--) {
-        t->dims[i] = dim[i];
+        const int64_t size = dim[i];
+        t->dims[i] = size;
         stride[i] = n;
-        n *= dim[i] ? dim[i] : 1; /* strides of empty tensors stay positive */
-        t->numel *= dim[i];
+        n *= size ? size : 1; /* strides of empty tensors stay positive */
+        numel *= size;
     }
+    t->numel = numel;
     c->stats.nodes++;
     return t;
 }

@@ -14,6 +14,25 @@
 #define GR_COLD
 #endif
 
+/* The sanitizer is told which bytes of the arena and of the blocks are in use. */
+#if defined(__SANITIZE_ADDRESS__)
+#define GR_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GR_ASAN 1
+#endif
+#endif
+#ifdef GR_ASAN
+#include <sanitizer/asan_interface.h>
+#define GR_POISON(p, n) __asan_poison_memory_region(p, n)
+#define GR_UNPOISON(p, n) __asan_unpoison_memory_region(p, n)
+#define GR_REDZONE 64 /* unused bytes after each node: what writes past it is caught */
+#else
+#define GR_POISON(p, n) ((void)(p), (void)(n))
+#define GR_UNPOISON(p, n) ((void)(p), (void)(n))
+#define GR_REDZONE 0
+#endif
+
 /* Reference-counted memory for the elements of one tensor and its views. The data follow this header. */
 typedef struct gr_block gr_block;
 struct gr_block {
@@ -40,23 +59,28 @@ enum {
     GR_T_CONTIGUOUS = 512,
 };
 
+enum {
+    GR_WALK_NEEDED = 1, /* leads to a target, or to a tensor that stores its gradient */
+    GR_WALK_TARGET = 2, /* its gradient was asked for */
+    GR_WALK_STORES = 4, /* its gradient is added to .grad */
+};
+
 typedef struct gr_lazy gr_lazy; /* a value that waits to be computed: defer.c */
 
 /* One element is kept in the node itself. A node is followed by its sizes, strides, inputs, their versions, attributes. */
 struct gr_tensor {
     gr_ctx *ctx;
+    gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
+    gr_tensor **in;       /* their versions follow: gr__in_version */
+    const void *attr;
+    int64_t numel;
     char *data;
     gr_block *block;      /* NULL: `value` of the owner is the memory */
     gr_lazy *lazy;        /* how to compute it, while data is NULL */
-    gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
     const gr_op *op;
-    gr_tensor **in;
-    uint32_t *in_version; /* of each input, and of its own memory, when this was recorded */
-    const void *attr;
     gr_tensor *grad;
     const char *name;
     gr_tensor *next;      /* in the scope's list of tensors that hold a block */
-    int64_t numel;
     union {
         float f32;
         double f64;
@@ -64,11 +88,13 @@ struct gr_tensor {
         bool b;
     } value;
     uint32_t version;     /* counts writes to `value` */
+    uint32_t recorded;    /* the version of its memory, block or value, when this was recorded */
     uint32_t mark, order; /* of the current walk over the graph */
     uint16_t flags;
     uint8_t dtype, ndim;
     int32_t nin;
     uint32_t scope;       /* depth of the scope that holds it */
+    uint8_t walk;         /* GR_WALK_...: of the current sweep */
     int64_t dims[];       /* ndim sizes, then ndim strides */
 };
 
@@ -84,6 +110,8 @@ static inline uint32_t *gr__version(const gr_tensor *t)
 {
     return t->block ? &t->block->version : &t->owner->version;
 }
+/* of each input, when t was recorded */
+static inline uint32_t *gr__in_version(const gr_tensor *t) { return (uint32_t *)(void *)(t->in + t->nin); }
 
 typedef struct gr_chunk gr_chunk;
 struct gr_chunk {
@@ -166,7 +194,6 @@ struct gr_ctx {
     int no_grad;
     uint32_t epoch;       /* of walks: t->mark == epoch means visited */
     int sweeping;
-    const bool *needed;   /* by order: the nodes that the sweep in progress wants gradients of */
     const gr_observer *observer;
 
     gr_lazy *waiting;     /* values to be computed when they are asked for */
@@ -185,13 +212,23 @@ struct gr_ctx {
 static inline bool gr__wants(const gr_tensor *y, int i)
 {
     const gr_tensor *x = y->in[i];
-    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->needed || x->ctx->needed[x->order]);
+    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->sweeping || x->walk & GR_WALK_NEEDED);
 }
 
 /* memory.c */
 void *gr__raw_alloc(gr_ctx *c, size_t bytes); /* 64-byte aligned; on failure the error is set */
 void gr__raw_free(gr_ctx *c, void *p, size_t bytes);
 void *gr__arena_alloc(gr_scope *s, size_t bytes); /* 8-byte aligned, freed with the scope */
+bool gr__arena_grow(gr_scope *s, size_t bytes);   /* makes room for gr__arena_take */
+static inline size_t gr__arena_size(size_t bytes) { return ((bytes + 7) & ~(size_t)7) + GR_REDZONE; }
+static inline bool gr__arena_has(const gr_scope *s, size_t size) { return (size_t)(s->end - s->at) >= size; }
+static inline void *gr__arena_take(gr_scope *s, size_t size) /* of gr__arena_size, that the scope has */
+{
+    void *p = s->at;
+    GR_UNPOISON(p, size - GR_REDZONE);
+    s->at += size;
+    return p;
+}
 gr_block *gr__block_new(gr_ctx *c, size_t bytes);
 void gr__block_unref(gr_ctx *c, gr_block *b);
 static inline void *gr__block_data(gr_block *b) { return (char *)b + GR_BLOCK_HEADER; }

@@ -34,13 +34,14 @@ static bool forward(const gr_call *k, gr_tensor *y)
 static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     const row *r = y->op->data;
-    for (int i = 0; i < y->nin; i++) {
-        if (!gr__wants(y, i) || r->d[i] == NOTHING) continue;
-        dx[i] = r->d[i] == ALIAS ? dy : gr__node(dy->ctx, gr__scope_now(dy->ctx), (gr_type)dy->dtype, dy->ndim, dy->dims, 0, 0);
-        if (!dx[i]) return false;
-        if (dx[i] == dy) continue;
-        gr_tensor *const t[5] = { dx[i], dy, y->in[0], y->nin > 1 ? y->in[1] : y, y };
-        if (!gr__run_kernel(r->d[i], (gr_type)y->dtype, y->nin + 3, t)) return false;
+    const int n = y->nin;
+    gr_tensor *t[5] = { NULL, dy, y->in[0], n > 1 ? y->in[1] : y, y };
+    for (int i = 0; i < n; i++) {
+        if (r->d[i] == NOTHING || !gr__wants(y, i)) continue;
+        dx[i] = dy;
+        if (r->d[i] == ALIAS) continue;
+        dx[i] = t[0] = gr__node(dy->ctx, gr__scope_now(dy->ctx), (gr_type)dy->dtype, dy->ndim, dy->dims, 0, 0);
+        if (!t[0] || !gr__run_kernel(r->d[i], (gr_type)dy->dtype, n + 3, t)) return false;
     }
     return true;
 }

@@ -20,12 +20,6 @@ const gr_op *gr_op_find(const char *name)
 }
 
 /* ---- kernels over tensors --------------------------------------------------------------------------------------------*/
-bool gr__run_kernel(int kernel, gr_type type, int count, gr_tensor *const *t)
-{
-    const gr_kernel_table *k = gr__kernels();
-    return gr__run_elementwise(k->ew[kernel][gr__k(type)], k->reads[kernel], count, t);
-}
-
 static void copy_run(int64_t n, char *const *p, const int64_t *s, void *user) { (*(gr_copy_fn **)user)(n, p[0], s[0], p[1], s[1]); }
 void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg a)
 {
