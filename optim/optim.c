@@ -181,6 +181,9 @@ bool gr_step_with(gr_optim *o, gr_step_opts s)
 {
     if (!o || o->ctx->code != GR_OK) return false;
     int64_t *steps = gr_data(o->steps), blocks = 0;
+    bool ok = steps != NULL;
+    for (int i = 0; i < o->n && ok; i++) ok = !gr_grad(o->tensors[i]) || (gr__ready(gr_grad(o->tensors[i])) && gr__before_write(o->tensors[i]));
+    if (!ok) return false;
     for (int i = 0; i < o->n; i++) steps[i] += gr_grad(o->tensors[i]) != NULL, blocks += blocks_of(o->tensors[i]);
     if (o->rule->elementwise) gr__parallel_ranges(o->ctx, blocks, UPDATE_NS * BLOCK, update_blocks, o);
     for (int i = 0; i < o->n; i++) {

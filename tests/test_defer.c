@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/tensor.h"
 #include "ops/ops.h"
+#include "optim/optim.h"
 #include "tests/test.h"
 
 enum { N = 5000 }; /* elements: several tiles and a rest */
@@ -113,6 +114,18 @@ TEST(an_operand_may_be_written_to_while_results_wait)
         CHECK(gr_at(y, 3) == 1 && gr_at(z, 3) == 2 && gr_at(y, 0) == 1);
         finish(c);
     }
+}
+
+TEST(a_step_of_an_optimiser_leaves_what_was_computed_from_the_parameters)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *w = gr_requires_grad(gr_ones(c, GR_SHAPE(N)));
+    gr_optim *o = gr_sgd(c, gr_params_of(c, &w, 1), .lr = 1);
+    gr_tensor *before = gr_mul(w, 3);
+    gr_backward(gr_sum(gr_square(w)));
+    CHECK(gr_step(o));
+    CHECK(gr_at(w, 7) == -1 && gr_at(before, 7) == 3);
+    finish(c);
 }
 
 TEST(what_the_program_has_the_address_of_is_read_at_the_call)
