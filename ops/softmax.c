@@ -237,13 +237,15 @@ static bool ce_shape(gr_call *k)
         const T *p = t, *dy = dy_;                                                                                   \
         T *dx = dx_;                                                                                                 \
         for (int64_t i = 0; i < rows; i++, dx += n, p += n) {                                                        \
-            T g = dy[i], sum = 1;                                                                                    \
-            if (!classes) sum = 0;                                                                                   \
-            for (int64_t j = 0; j < n && !classes; j++) sum += p[j];                                                 \
-            for (int64_t j = 0; j < n; j++) {                                                                        \
-                T d = dx[j] * sum - (classes ? (T)(j == c[i]) : p[j]);                                               \
-                dx[j] = g == 0 ? 0 : g * d;                                                                          \
+            const T g = dy[i];                                                                                       \
+            T sum = 0;                                                                                               \
+            if (classes) {                                                                                           \
+                dx[c[i]] -= 1;                                                                                       \
+                for (int64_t j = 0; j < n; j++) dx[j] = g == 0 ? 0 : g * dx[j];                                      \
+                continue;                                                                                            \
             }                                                                                                        \
+            for (int64_t j = 0; j < n; j++) sum += p[j];                                                             \
+            for (int64_t j = 0; j < n; j++) dx[j] = g == 0 ? 0 : g * (dx[j] * sum - p[j]);                           \
         }                                                                                                            \
     }
 CE(f32, float)

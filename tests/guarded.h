@@ -1,33 +1,15 @@
-/* What the loops over kernels share: memory that may not be touched on both sides, elements of each type, and how near they are.
+/* What the loops over kernels share: places in guarded memory, elements of each type, and how near they are.
  * Include after defining _GNU_SOURCE.
  * SPDX-License-Identifier: MIT */
 #ifndef GRADUS_TESTS_GUARDED_H
 #define GRADUS_TESTS_GUARDED_H
 
 #include "kernels/kernels.h"
+#include "tests/guards.h"
 
 #include <math.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define MAX_N 70 /* 4 vectors of 64 bytes of f32, and a bit */
-
-/* Pages of memory between two that fault. */
-typedef struct guarded {
-    char *page, *start;
-    size_t size;
-} guarded;
-
-static inline guarded guarded_new(size_t pages)
-{
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    guarded g = { .size = pages * page };
-    g.page = mmap(NULL, g.size + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    g.start = g.page + page;
-    mprotect(g.start, g.size, PROT_READ | PROT_WRITE);
-    return g;
-}
-static inline void guarded_free(guarded g) { munmap(g.page, g.size + 2 * (size_t)(g.start - g.page)); }
 
 /* n elements against the right guard (offset < 0) or at an offset from the left one */
 static inline char *place(guarded g, int64_t n, size_t size, int offset)

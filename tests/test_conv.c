@@ -232,7 +232,7 @@ static void naive(const gr_conv2d_size *s, int type, const void *x, const void *
             }
 }
 
-static void *guarded(int64_t n, int type, int step, bool right)
+static void *operand_between(int64_t n, int type, int step, bool right)
 {
     void *p = between_guards((size_t)n * (type == GR_K_F32 ? 4 : 8), right);
     for (int64_t i = 0; i < n; i++) put(p, type, i, (double)(i * step % 15 - 7));
@@ -242,7 +242,7 @@ static void *guarded(int64_t n, int type, int step, bool right)
 static void compare(const gr_kernel_table *t, const gr_conv2d_size *s, int type, int number, bool right)
 {
     const int64_t nx = s->n * s->groups * s->cin * s->h * s->w, nw = s->groups * s->cout * s->cin * s->kh * s->kw, ny = s->n * s->groups * s->cout * s->oh * s->ow;
-    void *x = guarded(nx, type, 4, right), *w = guarded(nw, type, 7, right), *y = guarded(ny, type, 1, right);
+    void *x = operand_between(nx, type, 4, right), *w = operand_between(nw, type, 7, right), *y = operand_between(ny, type, 1, right);
     for (int64_t i = 0; i < ny; i++) put(y, type, i, (double)(i % 5 - 2));
     double *want[3] = { calloc((size_t)ny + 1, 8), calloc((size_t)nx + 1, 8), calloc((size_t)nw + 1, 8) };
     const int64_t count[3] = { ny, nx, nw };
@@ -251,7 +251,7 @@ static void compare(const gr_kernel_table *t, const gr_conv2d_size *s, int type,
     void *scratch = aligned_alloc(64, bytes.scratch), *packed = aligned_alloc(64, bytes.packed + 64);
     naive(s, type, x, w, want[0], want[1], want[2]);
     for (int f = 0; f < 3; f++) {
-        void *out = guarded(count[f], type, 1, right);
+        void *out = operand_between(count[f], type, 1, right);
         if (f == 0) t->conv2d_pack[type](s, w, packed), t->conv2d[type](s, 0, half, x, packed, out, scratch), t->conv2d[type](s, half, s->n, x, packed, out, scratch);
         if (f == 1) t->conv2d_input_pack[type](s, w, packed), t->conv2d_input[type](s, 0, half, y, packed, out, scratch), t->conv2d_input[type](s, half, s->n, y, packed, out, scratch);
         if (f == 2) t->conv2d_weight[type](s, 0, s->n, x, y, out, scratch);
