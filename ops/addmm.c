@@ -23,10 +23,9 @@ static bool addmm_shape(gr_call *k)
 
 static bool addmm_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_call product = { .ctx = k->ctx, .op = &gr_op_matmul, .in = k->in + 1, .n = 2 };
     const int64_t n = y->dims[1];
     gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][gr__kt(y)];
-    if (!gr_op_matmul.forward(&product, y)) return false;
+    if (!gr__multiply(k->in[1], false, k->in[2], false, y)) return false;
     for (int64_t i = 0; i < y->numel; i += n) {
         char *row = y->data + (size_t)i * gr__type_size((gr_type)y->dtype);
         add(n, (char *[]){ row, row, k->in[0]->data });
@@ -42,8 +41,10 @@ static gr_tensor *addmm_vjp(gr_tensor *y, gr_tensor *dy, int i)
 static bool addmm_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     for (int i = 0; i < 3; i++)
-        if (gr_wants(y, i) && !(dx[i] = addmm_vjp(y, dy, i))) return false;
-    return true;
+        if (gr__wants(y, i) && !(dx[i] = gr_empty_like(y->in[i]))) return false;
+    if (dx[0] && !gr__sum_repeats(dy, dx[0])) return false;
+    if (dx[1] && !gr__multiply(dy, false, y->in[2], true, dx[1])) return false;
+    return !dx[2] || gr__multiply(y->in[1], true, dy, false, dx[2]);
 }
 
 static bool addmm_reference(const gr_call *k, double *const *x, double *y)

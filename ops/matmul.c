@@ -51,8 +51,7 @@ static void multiply_units(void *user, int64_t begin, int64_t end, int worker)
     }
 }
 
-/* y = a b for every matrix of the batch, where a^T stands for a if ta, b^T for b if tb: strides change places. */
-static bool multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
+bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
 {
     const int r = y->ndim, type = gr__kt(y);
     if (y->numel == 0) return true;
@@ -72,14 +71,14 @@ static bool multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, g
     return true;
 }
 
-static bool matmul_forward(const gr_call *k, gr_tensor *y) { return multiply(k->in[0], false, k->in[1], false, y); }
+static bool matmul_forward(const gr_call *k, gr_tensor *y) { return gr__multiply(k->in[0], false, k->in[1], false, y); }
 
 static bool matmul_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     for (int i = 0; i < 2; i++)
         if (gr_wants(y, i) && !(dx[i] = gr_empty_like(y->in[i]))) return false;
-    if (dx[0] && !multiply(dy, false, y->in[1], true, dx[0])) return false;
-    return !dx[1] || multiply(y->in[0], true, dy, false, dx[1]);
+    if (dx[0] && !gr__multiply(dy, false, y->in[1], true, dx[0])) return false;
+    return !dx[1] || gr__multiply(y->in[0], true, dy, false, dx[1]);
 }
 
 static gr_tensor *matmul_vjp(gr_tensor *y, gr_tensor *dy, int i)

@@ -17,6 +17,10 @@ void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_
 /* y, contiguous, is x reduced by a kernel GR_REDUCE_...: strides of y, in elements, for the dimensions of x, 0 where it is
  * reduced. */
 bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride);
+/* y = x summed over what y would be repeated to */
+bool gr__sum_repeats(const gr_tensor *x, gr_tensor *y);
+/* y = a b for every matrix of the batch, where a^T stands for a if ta, b^T for b if tb: strides change places. */
+bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y);
 static inline int gr__k(gr_type t) { return (int)t - 1; }
 static inline int gr__kt(const gr_tensor *t) { return (int)t->dtype - 1; }
 

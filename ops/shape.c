@@ -59,8 +59,7 @@ static bool broadcast_shape(gr_call *k)
     }
     return true;
 }
-/* y = x summed over what y was repeated to */
-static bool add_repeats(const gr_tensor *x, gr_tensor *y)
+bool gr__sum_repeats(const gr_tensor *x, gr_tensor *y)
 {
     int64_t stride[GR_MAX_RANK] = { 0 };
     for (int d = 0; d < y->ndim; d++) stride[x->ndim - y->ndim + d] = y->dims[d] == 1 ? 0 : gr__stride(y)[d];
@@ -68,7 +67,7 @@ static bool add_repeats(const gr_tensor *x, gr_tensor *y)
 }
 static bool broadcast_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
-    return (dx[0] = gr_empty_like(y->in[0])) && add_repeats(dy, dx[0]);
+    return (dx[0] = gr_empty_like(y->in[0])) && gr__sum_repeats(dy, dx[0]);
 }
 static gr_tensor *broadcast_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr_sum_to(dy, gr__dims_of_tensor(y->in[i])); }
 
@@ -121,7 +120,7 @@ static bool sum_to_shape(gr_call *k)
     for (int d = 0; fits && d < s.n; d++) fits = s.v[d] == 1 || s.v[d] == x->dims[x->ndim - s.n + d];
     return fits || gr_reject(k, GR_ESHAPE, "give a shape that broadcasts to that of x", "%s does not broadcast to this shape", in_words(s).text);
 }
-static bool sum_to_forward(const gr_call *k, gr_tensor *y) { return add_repeats(k->in[0], y); }
+static bool sum_to_forward(const gr_call *k, gr_tensor *y) { return gr__sum_repeats(k->in[0], y); }
 static gr_tensor *sum_to_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr_broadcast_to(dy, gr__dims_of_tensor(y->in[i])); }
 static bool sum_to_reference(const gr_call *k, double *const *x, double *y)
 {
