@@ -164,8 +164,6 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 
 /* MULADDV: c + x a in the lanes of m, a mask as INSIDE holds it; in the others c, or c + 0 a */
 #if defined(__AVX512F__)
-#define MULADD_f32(x, a, c) ((f32_vec)_mm512_fmadd_ps((__m512)(x), _mm512_set1_ps(a), (__m512)(c)))
-#define MULADD_f64(x, a, c) ((f64_vec)_mm512_fmadd_pd((__m512d)(x), _mm512_set1_pd(a), (__m512d)(c)))
 #define INSIDE_f32 __mmask16
 #define INSIDE_f64 __mmask8
 #define INSIDE_OF_f32(m) _mm512_movepi32_mask((__m512i)(m))
@@ -177,22 +175,8 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 #define INSIDE_f64 f64_mask
 #define INSIDE_OF_f32(m) (m)
 #define INSIDE_OF_f64(m) (m)
-#if defined(GR_NEON)
-#define MULADD_f32(x, a, c) f32_fma(x, f32_all(a), c)
-#define MULADD_f64(x, a, c) f64_fma(x, f64_all(a), c)
 #define MULADDV_f32(x, a, c, m) f32_fma((f32_vec)((f32_mask)(x) & (m)), a, c)
 #define MULADDV_f64(x, a, c, m) f64_fma((f64_vec)((f64_mask)(x) & (m)), a, c)
-#elif defined(__FMA__)
-#define MULADD_f32(x, a, c) ((f32_vec)_mm256_fmadd_ps((__m256)(x), _mm256_set1_ps(a), (__m256)(c)))
-#define MULADD_f64(x, a, c) ((f64_vec)_mm256_fmadd_pd((__m256d)(x), _mm256_set1_pd(a), (__m256d)(c)))
-#define MULADDV_f32(x, a, c, m) ((f32_vec)_mm256_fmadd_ps((__m256)((f32_mask)(x) & (m)), (__m256)(a), (__m256)(c)))
-#define MULADDV_f64(x, a, c, m) ((f64_vec)_mm256_fmadd_pd((__m256d)((f64_mask)(x) & (m)), (__m256d)(a), (__m256d)(c)))
-#else
-#define MULADD_f32(x, a, c) ((c) + (x) * (a))
-#define MULADD_f64(x, a, c) ((c) + (x) * (a))
-#define MULADDV_f32(x, a, c, m) ((c) + (f32_vec)((f32_mask)(x) & (m)) * (a))
-#define MULADDV_f64(x, a, c, m) ((c) + (f64_vec)((f64_mask)(x) & (m)) * (a))
-#endif
 #endif
 
 /* lane l of 16 bytes of x to `to` + l LANE step */

@@ -1,4 +1,4 @@
-/* The convolution loops of conv.c for one type: T, its suffix S, its vector's MULADD, INSIDE, MULADDV. No include guard:
+/* The convolution loops of conv.c for one type: T, its suffix S, its vector's INSIDE, MULADDV. No include guard:
  * it is included once for each type, after lanes.h.
  * SPDX-License-Identifier: MIT */
 #define VEC N(S, vec)
@@ -126,7 +126,7 @@ static inline __attribute__((always_inline)) void N(S, tile)(const int mr, const
             VEC x[3];
             _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) x[v] = *(const VEC *)(from + v * W);
             _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
-                _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = N(MULADD, S)(x[v], a[i], acc[i][v]);
+                _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = N(S, fma)(x[v], N(S, all)(a[i]), acc[i][v]);
         }
     }
     _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
