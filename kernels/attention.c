@@ -8,20 +8,8 @@
 
 enum { ADDENDS = 64 };
 
-#define T float
-#define S f32
-#define V(f) vv32_##f
-#include "kernels/attention_body.h"
-#undef T
-#undef S
-#undef V
-#define T double
-#define S f64
-#define V(f) vv64_##f
-#include "kernels/attention_body.h"
-#undef T
-#undef S
-#undef V
+#define BODY "kernels/attention_body.h"
+#include "kernels/types.h"
 
 void FOR_ISA(gr__fill_attention)(gr_kernel_table *t)
 {

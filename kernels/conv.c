@@ -192,20 +192,8 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 #define STORE_LANES(S, to, step, x) N(S, store)(to, x)
 #endif
 
-#define T float
-#define S f32
-#define I int32_t
-#include "kernels/conv_body.h"
-#undef T
-#undef S
-#undef I
-#define T double
-#define S f64
-#define I int64_t
-#include "kernels/conv_body.h"
-#undef T
-#undef S
-#undef I
+#define BODY "kernels/conv_body.h"
+#include "kernels/types.h"
 
 void FOR_ISA(gr__fill_conv)(gr_kernel_table *t)
 {

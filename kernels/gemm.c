@@ -100,16 +100,8 @@ static int64_t packed_a(const plan *p, int64_t w)
 }
 static int64_t packed_b(const plan *p, int64_t w) { return !p->pack_b ? 0 : (p->mc < p->m ? round_up(p->n, w) : NV * w) * p->kc; }
 
-#define T float
-#define S f32
-#include "kernels/gemm_body.h"
-#undef T
-#undef S
-#define T double
-#define S f64
-#include "kernels/gemm_body.h"
-#undef T
-#undef S
+#define BODY "kernels/gemm_body.h"
+#include "kernels/types.h"
 
 static size_t part_scratch(const gr_gemm_size *s, int type)
 {

@@ -70,20 +70,8 @@ INLINE float largest_of_8(__m256 v)
 #define LARGEST_f64(v) largest_of_4((__m256d)(v))
 #endif
 
-#define T float
-#define S f32
-#define I int32_t
-#include "kernels/lanes_body.h"
-#undef T
-#undef S
-#undef I
-#define T double
-#define S f64
-#define I int64_t
-#include "kernels/lanes_body.h"
-#undef T
-#undef S
-#undef I
+#define BODY "kernels/lanes_body.h"
+#include "kernels/types.h"
 
 /* fma(x, y, z) = x y + z, rounded once where the machine FUSES, else twice */
 #if VECTOR_BYTES == 64

@@ -29,16 +29,8 @@
 #define HIGH_f32(k) f32_W / 2 + LOW_f32(k)
 #define HIGH_f64(k) f64_W / 2 + LOW_f64(k)
 
-#define T float
-#define S f32
-#include "kernels/max_tiles_body.h"
-#undef T
-#undef S
-#define T double
-#define S f64
-#include "kernels/max_tiles_body.h"
-#undef T
-#undef S
+#define BODY "kernels/max_tiles_body.h"
+#include "kernels/types.h"
 
 void FOR_ISA(gr__fill_max_tiles)(gr_kernel_table *t)
 {

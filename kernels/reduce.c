@@ -19,16 +19,8 @@ enum { BLOCK = 64, /* addends of a lane */
        TILE = 512, /* columns of which partial results are kept */
        SHORT = 64  /* elements that several short rows are taken together to */ };
 
-#define T float
-#define S f32
-#include "kernels/reduce_body.h"
-#undef T
-#undef S
-#define T double
-#define S f64
-#include "kernels/reduce_body.h"
-#undef T
-#undef S
+#define BODY "kernels/reduce_body.h"
+#include "kernels/types.h"
 
 /* Integers: exact in any order. Overflow wraps. */
 #define REDUCE_I64(name, combine)                                                                                    \

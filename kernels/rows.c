@@ -21,20 +21,8 @@ static int64_t rows_together(int64_t rows, int64_t n)
     return most < rows ? most : rows;
 }
 
-#define T float
-#define S f32
-#define V(f) vv32_##f
-#include "kernels/rows_body.h"
-#undef T
-#undef S
-#undef V
-#define T double
-#define S f64
-#define V(f) vv64_##f
-#include "kernels/rows_body.h"
-#undef T
-#undef S
-#undef V
+#define BODY "kernels/rows_body.h"
+#include "kernels/types.h"
 
 void FOR_ISA(gr__fill_rows)(gr_kernel_table *t)
 {

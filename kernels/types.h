@@ -1,0 +1,22 @@
+/* Includes BODY for f32 and for f64. There T is the type of an element, S its name, I the integer as wide and V(f) the
+ * function f of vmath.h for whole vectors. No include guard: included once for each body.
+ * SPDX-License-Identifier: MIT */
+#define T float
+#define S f32
+#define I int32_t
+#define V(f) vv32_##f
+#include BODY
+#undef T
+#undef S
+#undef I
+#undef V
+#define T double
+#define S f64
+#define I int64_t
+#define V(f) vv64_##f
+#include BODY
+#undef T
+#undef S
+#undef I
+#undef V
+#undef BODY
