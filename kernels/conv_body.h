@@ -23,9 +23,9 @@ static APART void N(S, weave)(int64_t images, int64_t pitch, int64_t n, int64_t 
         for (int64_t j = 0; j < n; j += B) {
             const int64_t at = least(j, n - B);
             VEC x[B];
-            for (int64_t i = 0; i < B; i++) x[i] = N(S, lanes)(row + i, at);
+            UNROLL for (int64_t i = 0; i < B; i++) x[i] = N(S, lanes)(row + i, at);
             N(S, transpose)(x);
-            for (int64_t i = 0; i < B; i++) N(S, store)(to + (at + i) * W, x[i]);
+            UNROLL for (int64_t i = 0; i < B; i++) N(S, store)(to + (at + i) * W, x[i]);
         }
     else
         for (int64_t j = 0; j < n; j++)
@@ -40,9 +40,9 @@ static APART void N(S, unweave)(int64_t images, int64_t pitch, int64_t n, int64_
         for (int64_t j = 0; j < n; j += B) {
             const int64_t at = least(j, n - B);
             VEC x[B];
-            for (int64_t i = 0; i < B; i++) x[i] = N(S, load)(from + (at + i) * W);
+            UNROLL for (int64_t i = 0; i < B; i++) x[i] = N(S, load)(from + (at + i) * W);
             N(S, transpose)(x);
-            for (int64_t i = 0; i < B; i++) STORE_LANES(S, to + i * pitch + at, pitch, x[i]);
+            UNROLL for (int64_t i = 0; i < B; i++) STORE_LANES(S, to + i * pitch + at, pitch, x[i]);
         }
     else
         for (int64_t m = 0; m < images; m++)
@@ -117,20 +117,20 @@ typedef struct N(S, taps) {
 static inline __attribute__((always_inline)) void N(S, tile)(const int mr, const int nv, const N(S, taps) *k, const T *panel, const T *b, T *out, int64_t pitch)
 {
     VEC acc[MAX_ROWS][3];
-    _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
-        _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = (VEC){ 0 };
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (VEC){ 0 };
     for (int64_t r = 0; r < k->rows; r++) {
         const int64_t *offset = k->offset + r * k->apart, *end = offset + k->count;
         for (const T *a = panel + r * k->apart * mr; offset < end; offset++, a += mr) {
             const T *from = b + *offset;
             VEC x[3];
-            _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) x[v] = *(const VEC *)(from + v * W);
-            _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
-                _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) acc[i][v] = N(S, fma)(x[v], N(S, all)(a[i]), acc[i][v]);
+            UNROLL for (int v = 0; v < nv; v++) x[v] = *(const VEC *)(from + v * W);
+            UNROLL for (int i = 0; i < mr; i++)
+                UNROLL for (int v = 0; v < nv; v++) acc[i][v] = N(S, fma)(x[v], N(S, all)(a[i]), acc[i][v]);
         }
     }
-    _Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
-        _Pragma("GCC unroll 3") for (int v = 0; v < nv; v++) *(VEC *)(out + i * pitch + v * W) = acc[i][v];
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int v = 0; v < nv; v++) *(VEC *)(out + i * pitch + v * W) = acc[i][v];
 }
 
 typedef void N(S, tile_fn)(const N(S, taps) *k, const T *panel, const T *b, T *out, int64_t pitch);
@@ -275,34 +275,39 @@ static void N(S, conv2d_input)(const gr_conv2d_size *s, int64_t first, int64_t e
 }
 
 /* ---- dw from x and dy: dot products along the positions ------------------------------------------------------------------*/
+static APART T N(S, halves)(VEC sum)
+{
+    T lane[W];
+    N(S, store)(lane, sum);
+    UNROLL for (int half = W / 2; half > 0; half /= 2)
+        UNROLL for (int j = 0; j < half; j++) lane[j] += lane[j + half];
+    return lane[0];
+}
 /* dw[i][j] += sum over `images` and those of n positions that are `within` of dy[i] x[offset[j]], for mr rows and nt taps. The
  * other positions, between the rows of dy, are not of these products, and x may be infinite there. */
 static inline __attribute__((always_inline)) void N(S, dots)(const int mr, const int nt, int64_t images, int64_t n, const int64_t *offset,
                                                           const I *within, const T *x, int64_t x_step, const T *dy, int64_t pitch, int64_t dy_step, T *dw, int64_t row)
 {
     VEC acc[MAX_DOTS][MAX_TAPS];
-    for (int i = 0; i < mr; i++)
-        for (int t = 0; t < nt; t++) acc[i][t] = (VEC){ 0 };
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int t = 0; t < nt; t++) acc[i][t] = (VEC){ 0 };
     for (int64_t m = 0; m < images; m++, x += x_step, dy += dy_step)
         for (int64_t q = 0; q < n; q += W) {
             VEC g[MAX_DOTS];
             const MASK at = *(const MASK *)(within + q);
             const N(INSIDE, S) inside = N(INSIDE_OF, S)(at);
-            _Pragma("GCC unroll 6") for (int i = 0; i < mr; i++) g[i] = *(const VEC *)(dy + i * pitch + q);
-            _Pragma("GCC unroll 6") for (int t = 0; t < nt; t++)
+            UNROLL for (int i = 0; i < mr; i++) g[i] = *(const VEC *)(dy + i * pitch + q);
+            UNROLL for (int t = 0; t < nt; t++)
             {
                 const VEC v = *(const VEC *)(x + offset[t] + q);
-                _Pragma("GCC unroll 6") for (int i = 0; i < mr; i++) acc[i][t] = N(MULADDV, S)(v, g[i], acc[i][t], inside);
+                UNROLL for (int i = 0; i < mr; i++) acc[i][t] = N(MULADDV, S)(v, g[i], acc[i][t], inside);
             }
         }
+    VEC sums[MAX_DOTS * MAX_TAPS]; /* out of the registers: what follows need not stand there for each of them */
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int t = 0; t < nt; t++) sums[i * nt + t] = acc[i][t];
     for (int i = 0; i < mr; i++)
-        for (int t = 0; t < nt; t++) {
-            T lane[W];
-            *(VEC *)lane = acc[i][t];
-            _Pragma("GCC unroll 4") for (int64_t half = W / 2; half > 0; half /= 2)
-                _Pragma("GCC unroll 8") for (int64_t j = 0; j < half; j++) lane[j] += lane[j + half];
-            dw[i * row + t] += lane[0];
-        }
+        for (int t = 0; t < nt; t++) dw[i * row + t] += N(S, halves)(sums[i * nt + t]);
 }
 
 typedef void N(S, dots_fn)(int64_t images, int64_t n, const int64_t *offset, const I *within, const T *x, int64_t x_step, const T *dy, int64_t pitch, int64_t dy_step, T *dw, int64_t row);
@@ -334,7 +339,8 @@ static void N(S, conv2d_weight)(const gr_conv2d_size *s, int64_t first, int64_t 
     const int64_t chunk = least(p.images, most(1, end - first)), x_step = (int64_t)(p.image_bytes / sizeof(T)), dy_step = s->groups * s->cout * pitch;
     I *within = after(scratch, p.offset_bytes);
     T *b = after(within, p.within_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
-    for (int64_t q = 0; q < p.wide; q++) within[q] = q < p.run && (p.lanes > 1 || q % p.line < p.col.out) ? -1 : 0;
+    memset(within, 0, p.within_bytes);
+    for (int64_t q = 0, line = p.lanes > 1 ? p.run : p.line, some = p.lanes > 1 ? p.run : p.col.out; q < p.run; q += line) memset(within + q, -1, (size_t)some * sizeof *within);
     memset(dw, 0, (size_t)(s->groups * s->cout * count) * sizeof(T));
     memset(b, 0, (size_t)chunk * p.image_bytes);
     if (p.lanes == 1) memset(g, 0, (size_t)(chunk * dy_step) * sizeof(T)); /* what lies between rows */
