@@ -23,9 +23,7 @@
     {                                                                                                                \
         if (a != a) return b != b ? (T)0.5 : 1;                                                                      \
         return a > b ? 1 : a == b ? (T)0.5 : 0;                                                                      \
-    }                                                                                                                \
-    static inline T S##_power_da(T a, T b) { return b == 0 ? 0 : b * M(pow)(a, b - 1); }                             \
-    static inline T S##_power_db(T a, T b, T y) { return a == 0 && b >= 0 ? 0 : y * M(log)(a); }
+    }
 #define AS_IS(g) g
 #define WITH_F(g) g##f
 FUNCTIONS(float, f32, WITH_F)

@@ -7,8 +7,6 @@
 #define sign_of N(S, sign_of)
 #define smaller N(S, smaller)
 #define share N(S, share)
-#define power_da N(S, power_da)
-#define power_db N(S, power_db)
 
 /* ---- one input: value, and dy * derivative ---------------------------------------------------------------------------*/
 #define UNARY(name, value, d, reads)                                                                                 \
@@ -80,5 +78,3 @@ GR_EW_COMPARE(COMPARE)
 #undef sign_of
 #undef smaller
 #undef share
-#undef power_da
-#undef power_db

@@ -50,7 +50,6 @@ enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2,
     X(sub, a - b, 1, NONE, -1, NONE)                                                                                 \
     X(mul, a *b, b, b, a, a)                                                                                         \
     X(div, a / b, 1 / b, b, -(y / b), by)                                                                            \
-    X(pow, M(pow)(a, b), power_da(a, b), ab, power_db(a, b, y), aby)                                                 \
     X(maximum, larger(a, b), share(a, b), ab, share(b, a), ab)                                                       \
     X(minimum, smaller(a, b), share(-a, -b), ab, share(-b, -a), ab)                                                  \
     X(clamp_min, larger(a, b), (T)(a > b ? 1 : 0), ab, 0, NONE)                                                      \
@@ -59,6 +58,7 @@ enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2,
     X(same, (T)(a == b || (a != a && b != b) ? 1 : 0), 0, NONE, 0, NONE)                                             \
     X(max_share, share(a, b), 0, NONE, 0, NONE)
 #define GR_EW_BINARY_FUNCTIONS(X)                                                                                    \
+    X(pow, V(pow)(a, b), V(power_da)(a, b), ab, V(power_db)(a, b, y), aby)                                           \
     X(bce_with_logits, V(from_logits)(a, b), V(logistic)(a) - b, ab, -a, a)                                          \
     X(bce, -(b * V(floored_log)(a) + (1 - b) * V(floored_log)(1 - a)), (a - b) / V(at_least)(a * (1 - a), (T)1e-12), ab, \
       V(floored_log)(1 - a) - V(floored_log)(a), a)

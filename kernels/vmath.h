@@ -8,6 +8,7 @@
  *   log1p x   = log u + (x - (u - 1)) / u,  u = 1 + x: the second term is what rounding u lost
  *   erf x     = x + x p(x^2) for |x| < 1,  else 1 - 2 Phi(-sqrt 2 x)
  *   sin x     = +- sin r or cos r,  r = x - k pi / 2 in three parts,  |r| <= pi / 4; beyond a limit that of <math.h>
+ *   a^b       = e^(b log a), the logarithm to twice the digits; of f32 in f64
  *   Phi(-t)   = e^(-t^2 / 2) q(z) / (t + k),  z = (t - k) / (t + k): q is smooth up to infinity (Shepherd and Laframboise 1981)
  *
  * Polynomials: minimax for the relative error with coefficients that are floats (fpminimax; Brisebarre and Chevillard,
@@ -19,6 +20,7 @@
 
 #include "kernels/lanes.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -106,55 +108,6 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #undef SMALLER
 #undef RECIPROCAL
 #undef PICK
-#define F f32_vec
-#define B f32_bits
-#define NAME(f) vv32_##f
-#define LIBM(g) g##f
-#define ALL(c) f32_all((float)(c))
-#define BITS(x) ((f32_bits)(x))
-#define OF_BITS(i) ((f32_vec)(i))
-#define LARGER(a, b) f32_larger_of(a, b)
-#define SMALLER(a, b) f32_smaller_of(a, b)
-#if defined(__AVX512F__)
-#define FMA(a, b, c) ((f32_vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
-#define ANY_BEYOND(a, limit) (_mm512_cmp_ps_mask((__m512)(a), (__m512)ALL(limit), _CMP_NLE_UQ) != 0)
-#define SCALE(p, k) ((f32_vec)_mm512_scalef_ps((__m512)(p), (__m512)(k)))
-#define PICK(a, op, b, yes, no) \
-    ((f32_vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_##op##_OQ), (__m512)(no), (__m512)(yes)))
-#define RECIPROCAL(x) vv32_reciprocal(x)
-INLINE f32_vec vv32_reciprocal(f32_vec x) /* Newton's step takes 14 bits to 24 */
-{
-    f32_vec r = (f32_vec)_mm512_rcp14_ps((__m512)x);
-    return FMA(r, FMA(-x, r, ALL(1)), r);
-}
-#elif defined(__AVX2__)
-#define FMA(a, b, c) ((f32_vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
-#define ANY_BEYOND(a, limit) (_mm256_movemask_ps(_mm256_cmp_ps((__m256)(a), (__m256)ALL(limit), _CMP_NLE_UQ)) != 0)
-#define PICK(a, op, b, yes, no) \
-    ((f32_vec)_mm256_blendv_ps((__m256)(no), (__m256)(yes), _mm256_cmp_ps((__m256)(a), (__m256)(b), _CMP_##op##_OQ)))
-#define RECIPROCAL(x) (1 / (x))
-#else
-#define FMA(a, b, c) f32_fma(a, b, c)
-#define ANY_BEYOND(a, limit) (vminvq_u32(vcleq_f32((float32x4_t)(a), (float32x4_t)ALL(limit))) == 0) /* where it FUSES */
-#define PICK(a, op, b, yes, no) f32_choose((a) OP_##op (b), yes, no)
-#define RECIPROCAL(x) (1 / (x))
-#endif
-#include "kernels/vmath_f32.h"
-#undef F
-#undef B
-#undef NAME
-#undef ALL
-#undef BITS
-#undef OF_BITS
-#undef LARGER
-#undef SMALLER
-#undef FMA
-#undef SCALE
-#undef ANY_BEYOND
-#undef LIBM
-#undef PICK
-#undef RECIPROCAL
-
 #define F f64_vec
 #define B f64_bits
 #define NAME(f) vv64_##f
@@ -190,6 +143,81 @@ INLINE f64_vec vv64_reciprocal(f64_vec x) /* 14 bits to 28 to 53 */
 #define RECIPROCAL(x) (1 / (x))
 #endif
 #include "kernels/vmath_f64.h"
+#undef F
+#undef B
+#undef NAME
+#undef ALL
+#undef BITS
+#undef OF_BITS
+#undef LARGER
+#undef SMALLER
+#undef FMA
+#undef SCALE
+#undef ANY_BEYOND
+#undef LIBM
+#undef PICK
+#undef RECIPROCAL
+
+/* Lanes of f32 in f64, the first half and the second, and back */
+INLINE void f32_widen(f32_vec x, f64_vec half[2])
+{
+#if defined(__AVX512F__)
+    half[0] = (f64_vec)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
+    half[1] = (f64_vec)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+#elif defined(__AVX2__)
+    half[0] = (f64_vec)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x));
+    half[1] = (f64_vec)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
+#else
+    for (int k = 0; k < f64_W; k++) half[0][k] = (double)x[k], half[1][k] = (double)x[f64_W + k];
+#endif
+}
+INLINE f32_vec f32_narrow(const f64_vec half[2])
+{
+#if defined(__AVX512F__)
+    return (f32_vec)_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)half[0])), _mm512_cvtpd_ps((__m512d)half[1]), 1);
+#elif defined(__AVX2__)
+    return (f32_vec)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)half[1]), _mm256_cvtpd_ps((__m256d)half[0]));
+#else
+    f32_vec x;
+    for (int k = 0; k < f64_W; k++) x[k] = (float)half[0][k], x[f64_W + k] = (float)half[1][k];
+    return x;
+#endif
+}
+
+#define F f32_vec
+#define B f32_bits
+#define NAME(f) vv32_##f
+#define LIBM(g) g##f
+#define ALL(c) f32_all((float)(c))
+#define BITS(x) ((f32_bits)(x))
+#define OF_BITS(i) ((f32_vec)(i))
+#define LARGER(a, b) f32_larger_of(a, b)
+#define SMALLER(a, b) f32_smaller_of(a, b)
+#if defined(__AVX512F__)
+#define FMA(a, b, c) ((f32_vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define ANY_BEYOND(a, limit) (_mm512_cmp_ps_mask((__m512)(a), (__m512)ALL(limit), _CMP_NLE_UQ) != 0)
+#define SCALE(p, k) ((f32_vec)_mm512_scalef_ps((__m512)(p), (__m512)(k)))
+#define PICK(a, op, b, yes, no) \
+    ((f32_vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_##op##_OQ), (__m512)(no), (__m512)(yes)))
+#define RECIPROCAL(x) vv32_reciprocal(x)
+INLINE f32_vec vv32_reciprocal(f32_vec x) /* Newton's step takes 14 bits to 24 */
+{
+    f32_vec r = (f32_vec)_mm512_rcp14_ps((__m512)x);
+    return FMA(r, FMA(-x, r, ALL(1)), r);
+}
+#elif defined(__AVX2__)
+#define FMA(a, b, c) ((f32_vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define ANY_BEYOND(a, limit) (_mm256_movemask_ps(_mm256_cmp_ps((__m256)(a), (__m256)ALL(limit), _CMP_NLE_UQ)) != 0)
+#define PICK(a, op, b, yes, no) \
+    ((f32_vec)_mm256_blendv_ps((__m256)(no), (__m256)(yes), _mm256_cmp_ps((__m256)(a), (__m256)(b), _CMP_##op##_OQ)))
+#define RECIPROCAL(x) (1 / (x))
+#else
+#define FMA(a, b, c) f32_fma(a, b, c)
+#define ANY_BEYOND(a, limit) (vminvq_u32(vcleq_f32((float32x4_t)(a), (float32x4_t)ALL(limit))) == 0) /* where it FUSES */
+#define PICK(a, op, b, yes, no) f32_choose((a) OP_##op (b), yes, no)
+#define RECIPROCAL(x) (1 / (x))
+#endif
+#include "kernels/vmath_f32.h"
 #undef F
 #undef B
 #undef NAME

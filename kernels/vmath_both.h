@@ -5,7 +5,7 @@ INLINE F NAME(tail)(F x, F *density)
 {
     F t = SMALLER(ALL(40), NAME(absolute)(x)), square = t * t;
     *density = NAME(exp)(ALL(-0.5) * square);
-    return NAME(mills)(t) * (1 - ALL(0.5) * NAME(square_lost)(t, square));
+    return NAME(mills)(t) * (1 - ALL(0.5) * NAME(product_lost)(t, t, square));
 }
 /* x Phi(x), the small factor last: a denormal is rounded once; -inf would meet Phi = 0 */
 INLINE F NAME(gelu)(F x)
@@ -32,3 +32,33 @@ INLINE F NAME(at_least)(F x, double low) { return LARGER(ALL(low), x); }
 INLINE F NAME(from_logits)(F x, F t) { return LARGER(ALL(0), x) - x * t + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }
 /* log p >= -100 */
 INLINE F NAME(floored_log)(F p) { return PICK(p, LT, ALL(3.72007597602083e-44), ALL(-100), NAME(log)(p)); }
+
+#ifdef LIBM
+/* a^b as C has it for zeros, infinities, NaN and negative a, where |a|^b is y elsewhere */
+INLINE F NAME(power_of_any)(F a, F b, F y)
+{
+    const F u = NAME(absolute)(a), v = NAME(absolute)(b), most = ALL(sizeof a[0] == 4 ? 0x1p23 : 0x1p52); /* from here on, whole */
+    const F edge = b * PICK(u, EQ, ALL(0), ALL(-INFINITY), u), half = SMALLER(most, v * ALL(0.5)), all = SMALLER(most, v);
+    y = PICK(u, EQ, u + u, PICK(edge, LT, ALL(0), ALL(0), edge), y); /* 0 or infinite */
+    const F odd = OF_BITS(BITS(y) ^ BITS(NAME(with_sign)(ALL(0), a))), fraction = PICK(a, LT, ALL(0), PICK(u, EQ, u + u, y, ALL(NAN)), y);
+    y = PICK((all + most) - most, EQ, all, PICK((half + most) - most, EQ, half, y, odd), fraction);
+    y = PICK(u, GE, ALL(0), y, u);
+    y = PICK(a, EQ, ALL(1), ALL(1), y);
+    return PICK(b, EQ, ALL(0), ALL(1), y);
+}
+static APART MAYBE_UNUSED F NAME(pow)(F a, F b)
+{
+    const F y = NAME(positive_power)(NAME(absolute)(a), b);
+#ifdef FUSES
+    if (!ANY_BEYOND(PICK(b, EQ, b, PICK(a, GT, ALL(0), a, ALL(NAN)), b), sizeof a[0] == 4 ? (double)FLT_MAX : DBL_MAX)) return y;
+#endif
+    return NAME(power_of_any)(a, b, y);
+}
+/* the derivatives: where b = 0, and for db where a = 0, 0 absorbs */
+INLINE F NAME(power_da)(F a, F b) { return PICK(b, EQ, ALL(0), ALL(0), b * NAME(pow)(a, b - 1)); }
+INLINE F NAME(power_db)(F a, F b, F y)
+{
+    const F d = y * NAME(log)(a);
+    return PICK(b, GE, ALL(0), PICK(a, EQ, ALL(0), ALL(0), d), d);
+}
+#endif

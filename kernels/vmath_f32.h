@@ -100,14 +100,14 @@ INLINE F NAME(log1p)(F x)
     return PICK(x, GE, ALL(-1), y, ALL(NAN));
 }
 
-/* t^2 - square, what rounding the square lost */
-INLINE F NAME(square_lost)(F t, F square)
+/* a b - p, what rounding the product p lost */
+INLINE F NAME(product_lost)(F a, F b, F p)
 {
 #ifdef FUSES
-    return FMA(t, t, -square);
+    return FMA(a, b, -p);
 #else
-    F high = OF_BITS(BITS(t) & 0xfffff000u), low = t - high; /* Dekker 1971: halves whose products are exact */
-    return ((high * high - square) + 2 * high * low) + low * low;
+    F x = OF_BITS(BITS(a) & 0xfffff000u), y = OF_BITS(BITS(b) & 0xfffff000u); /* Dekker 1971: halves whose products are exact */
+    return (((x * y - p) + x * (b - y)) + (a - x) * y) + (a - x) * (b - y);
 #endif
 }
 /* Phi(-t) e^(t^2 / 2) for t >= 0 */
@@ -136,9 +136,7 @@ INLINE F NAME(erf)(F x)
     p = FMA(p, square, ALL(0x1.06eba8p-3f));
     return PICK(a, LT, ALL(1), FMA(x, p, x), NAME(with_sign)(1 - 2 * tail, x));
 }
-#include "kernels/vmath_both.h"
-
-/* Sine and cosine exist as vectors alone. */
+/* Sine, cosine and powers exist as vectors alone. */
 #ifdef LIBM
 static APART void NAME(sine_of_far)(float *y, const float *x, float limit, bool cosine)
 {
@@ -175,4 +173,12 @@ INLINE F NAME(sine)(F x, unsigned quarter)
 }
 INLINE F NAME(sin)(F x) { return PICK(x, EQ, ALL(0), x, NAME(sine)(x, 0)); }
 INLINE F NAME(cos)(F x) { return NAME(sine)(x, 1); }
+INLINE F NAME(positive_power)(F a, F b)
+{
+    f64_vec x[2], y[2];
+    f32_widen(a, x), f32_widen(NAME(clip)(b, -0x1p100f, 0x1p100f), y); /* 1^inf is 1 */
+    x[0] = vv64_short_power(x[0], y[0]), x[1] = vv64_short_power(x[1], y[1]);
+    return f32_narrow(x);
+}
 #endif
+#include "kernels/vmath_both.h"

@@ -72,13 +72,19 @@ INLINE F NAME(logistic)(F x)
     F e = NAME(exp)(-NAME(absolute)(x)), q = RECIPROCAL(1 + e);
     return PICK(x, GT, ALL(0), q, e * q);
 }
-/* log x + k ln 2, x in (0, inf), not denormal.
+/* f and *k of x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt 2, x in (0, inf), not denormal */
+INLINE F NAME(split)(F x, F *k)
+{
+    const B i = BITS(x) - 0x3fe6a09e667f3bcdu + 0x4000000000000000u; /* sqrt(1/2) as bits */
+    *k = OF_BITS((i >> 52) | 0x4330000000000000u) - (0x1p52 + 1024);
+    return OF_BITS((i & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu) - 1;
+}
+/* log x + k ln 2, x as for split.
  * log(1 + f) = f - f^2/2 + s (f^2/2 + R), s = f / (2 + f): the part that is rounded last is the largest */
 INLINE F NAME(log_core)(F x, F k)
 {
-    const B i = BITS(x) - 0x3fe6a09e667f3bcdu + 0x4000000000000000u; /* sqrt(1/2) as bits: the mantissa goes to [sqrt 1/2, sqrt 2) */
-    F f = OF_BITS((i & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu) - 1;
-    k += OF_BITS((i >> 52) | 0x4330000000000000u) - (0x1p52 + 1024);
+    F e, f = NAME(split)(x, &e);
+    k += e;
     F s = f / (2 + f), z = s * s, h = 0.5 * f * f;
     F r = FMA(ALL(0x1.2b5949addbbbap-3), z, ALL(0x1.39fe4eb8703c5p-3));
     r = FMA(r, z, ALL(0x1.7462b50a83d68p-3));
@@ -104,14 +110,14 @@ INLINE F NAME(log1p)(F x)
     return PICK(x, GE, ALL(-1), y, ALL(NAN));
 }
 
-/* t^2 - square, what rounding the square lost */
-INLINE F NAME(square_lost)(F t, F square)
+/* a b - p, what rounding the product p lost */
+INLINE F NAME(product_lost)(F a, F b, F p)
 {
 #ifdef FUSES
-    return FMA(t, t, -square);
+    return FMA(a, b, -p);
 #else
-    F high = OF_BITS(BITS(t) & 0xfffffffff8000000u), low = t - high; /* Dekker 1971: halves whose products are exact */
-    return ((high * high - square) + 2 * high * low) + low * low;
+    F x = OF_BITS(BITS(a) & 0xfffffffff8000000u), y = OF_BITS(BITS(b) & 0xfffffffff8000000u); /* Dekker 1971: halves whose products are exact */
+    return (((x * y - p) + x * (b - y)) + (a - x) * y) + (a - x) * (b - y);
 #endif
 }
 /* Phi(-t) e^(t^2 / 2) for t >= 0 */
@@ -158,9 +164,7 @@ INLINE F NAME(erf)(F x)
     p = FMA(p, square, ALL(0x1.06eba8214db68p-3));
     return PICK(a, LT, ALL(1), FMA(x, p, x), NAME(with_sign)(1 - 2 * tail, x));
 }
-#include "kernels/vmath_both.h"
-
-/* Sine and cosine exist as vectors alone. */
+/* Sine, cosine and powers exist as vectors alone. */
 #ifdef LIBM
 static APART void NAME(sine_of_far)(double *y, const double *x, double limit, bool cosine)
 {
@@ -203,4 +207,64 @@ INLINE F NAME(sine)(F x, unsigned quarter)
 }
 INLINE F NAME(sin)(F x) { return PICK(x, EQ, ALL(0), x, NAME(sine)(x, 0)); }
 INLINE F NAME(cos)(F x) { return NAME(sine)(x, 1); }
+
+/* a^b to 2^-27 for f64 that were f32, a > 0 */
+INLINE F NAME(short_power)(F a, F b)
+{
+    F k, f = NAME(split)(a, &k);
+    F g = f * f, p, q; /* log2(1 + f) / f to 2^-33, even and odd powers apart: half as long a chain */
+    p = FMA(ALL(-0x1.61ac61a97d4afp-4), g, ALL(-0x1.4181c3df41893p-3));
+    q = FMA(ALL(0x1.3d29007c903cap-3), g, ALL(0x1.45a239baba0dp-3));
+    p = FMA(p, g, ALL(-0x1.6eafd581f711fp-3));
+    q = FMA(q, g, ALL(0x1.a615cc1d27f86p-3));
+    p = FMA(p, g, ALL(-0x1.ec8d7901f9c26p-3));
+    q = FMA(q, g, ALL(0x1.277732e1db838p-2));
+    p = FMA(p, g, ALL(-0x1.715435dcb083p-2));
+    q = FMA(q, g, ALL(0x1.ec709c0083429p-2));
+    p = FMA(p, g, ALL(-0x1.7154767bba593p-1));
+    q = FMA(q, g, ALL(0x1.71547652efa5bp0));
+    F x = NAME(clip)(b * FMA(f, FMA(p, f, q), k), -200, 200);
+    F t = x + (0x1.8p52 + 1023), r = x - (t - (0x1.8p52 + 1023));
+    g = r * r; /* 2^r to 2^-28 */
+    p = FMA(ALL(0x1.4278e67a35a87p-13), g, ALL(0x1.3b2c96c8e7c14p-7));
+    q = FMA(ALL(0x1.5f455402e3854p-10), g, ALL(0x1.c6aed4f17e78bp-5));
+    p = FMA(p, g, ALL(0x1.ebfbdd2f840ap-3));
+    q = FMA(q, g, ALL(0x1.62e430c7b1428p-1));
+    return FMA(q, r, FMA(p, g, ALL(1))) * OF_BITS(BITS(t) << 52);
+}
+/* The result and *rest: log a to 2^-63 of it, a as for split, k ln 2 added.
+ * log(1 + f) = 2 s + s (2/3 z + z^2 p(z)), s = f / (2 + f), z = s^2, all but p of twice the digits */
+INLINE F NAME(long_log)(F a, F k, F *rest)
+{
+    F e, f = NAME(split)(a, &e), u = 2 + f, r = RECIPROCAL(u), s = f * r;
+    F s_rest = -r * (NAME(product_lost)(s, u, f) + s * (f - (u - 2)));
+    F z = s * s, z_rest = NAME(product_lost)(s, s, z) + 2 * s * s_rest;
+    F p = FMA(ALL(0x1.da9aa9cbd7e2bp-4), z, ALL(0x1.e01a7efca0c5bp-4));
+    p = FMA(p, z, ALL(0x1.11154be1785c5p-3));
+    p = FMA(p, z, ALL(0x1.3b13a9e53da5cp-3));
+    p = FMA(p, z, ALL(0x1.745d173ca3ea2p-3));
+    p = FMA(p, z, ALL(0x1.c71c71c74cc3fp-3));
+    p = FMA(p, z, ALL(0x1.24924924922fdp-2));
+    p = FMA(p, z, ALL(0x1.999999999999ap-2)) * z * z;
+    F third = z * 0x1.5555555555555p-1, w = third + p;
+    F w_rest = NAME(product_lost)(z, ALL(0x1.5555555555555p-1), third) + FMA(z_rest, ALL(0x1.5555555555555p-1), z * 0x1.5555555555555p-55) + (p - (w - third));
+    F y = s * w, y_rest = NAME(product_lost)(s, w, y) + FMA(s, w_rest, s_rest * w);
+    k += e;
+    F whole = k * 0x1.62e42feep-1, most = FMA(ALL(2), s, whole), sum = most + y;
+    *rest = (2 * s - (most - whole)) + (y - (sum - most)) + FMA(k, ALL(0x1.a39ef35793c76p-33), 2 * s_rest + y_rest);
+    return sum;
+}
+/* a^b, 0 < a < inf */
+INLINE F NAME(positive_power)(F a, F b)
+{
+    F rest, log = NAME(long_log)(PICK(a, LT, ALL(0x1p-1022), a * 0x1p54, a), PICK(a, LT, ALL(0x1p-1022), ALL(-54), ALL(0)), &rest);
+    b = NAME(clip)(b, -0x1p64, 0x1p64); /* 1^inf is 1 */
+    F x = b * log, t, k;
+    rest = PICK(NAME(absolute)(x), LT, ALL(800), FMA(b, rest, NAME(product_lost)(b, log, x)), ALL(0));
+    x = NAME(clip)(x, -746, 710);
+    (void)NAME(reduce)(x, &t, &k, 2046);
+    F r1 = FMA(k, ALL(-0x1.62e42feep-1), x), r2 = FMA(k, ALL(-0x1.a39ef35793c76p-33), rest), r = r1 + r2, s = 1 + r; /* r1 is exact */
+    return NAME(scale)(s + ((r - (s - 1)) + FMA(NAME(poly)(r) * r, r, r2 - (r - r1))), t, k);
+}
 #endif
+#include "kernels/vmath_both.h"

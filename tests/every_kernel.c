@@ -7,6 +7,8 @@
 #include "tests/guarded.h"
 #include "tests/test.h"
 
+#include <float.h>
+
 static bool small; /* fewer sizes, for emulation and sanitizers */
 
 /* Operands of an element-wise kernel, result excluded; and the types of result and first operand. */
@@ -180,6 +182,13 @@ static bool sums_are_accurate(const gr_kernel_table *t)
     return ok;
 }
 
+static double element(const char *p, int type, int64_t i) { return type == GR_K_F32 ? (double)((const float *)(const void *)p)[i] : ((const double *)(const void *)p)[i]; }
+static void set_element(char *p, int type, int64_t i, double x)
+{
+    if (type == GR_K_F32) ((float *)(void *)p)[i] = (float)x;
+    else ((double *)(void *)p)[i] = x;
+}
+
 /* ---- accuracy: the element-wise functions against long double, over all exponents and where they bend -----------------------*/
 static double ulps_of(double y, long double exact, int digits, int least)
 {
@@ -241,11 +250,59 @@ static bool functions_are_accurate(const gr_kernel_table *t)
     return ok;
 }
 
-static double element(const char *p, int type, int64_t i) { return type == GR_K_F32 ? (double)((const float *)(const void *)p)[i] : ((const double *)(const void *)p)[i]; }
-static void set_element(char *p, int type, int64_t i, double x)
+/* The largest error of a^b where it is a normal number: of a of all exponents, and near 1, of which large powers are taken. */
+static bool powers_are_accurate(const gr_kernel_table *t, int type)
 {
-    if (type == GR_K_F32) ((float *)(void *)p)[i] = (float)x;
-    else ((double *)(void *)p)[i] = x;
+    volatile long double one = 1;
+    if (one + 0x1p-60L == one) return true;
+    const int digits = type == GR_K_F32 ? 24 : 53, least = type == GR_K_F32 ? -126 : -1022;
+    uint64_t s = 1;
+    double a[64], b[64], y[64], worst = 0;
+    for (int round = 0; round < (small ? 100 : 1000); round++) {
+        char *p[] = { (char *)y, (char *)a, (char *)b };
+        for (int i = 0; i < 64; i++) {
+            double u[3]; /* in 0..1 */
+            for (int k = 0; k < 3; k++) s = s * 6364136223846793005u + 1442695040888963407u, u[k] = (double)(s >> 11) * 0x1p-53;
+            const double e = round % 3 == 0 ? (2 * u[1] - 1) * -least : round % 3 == 1 ? u[1] : exp2(-u[1] * digits);
+            double base = exp2(e);
+            base = type == GR_K_F32 ? (double)(float)base : base;
+            const double most = (2 * u[2] - 1) * -least / log2(base);
+            set_element(p[1], type, i, base), set_element(p[2], type, i, base == 1 ? u[2] : most);
+        }
+        t->ew[GR_EW_pow][type](64, p);
+        for (int i = 0; i < 64; i++) worst = fmax(worst, ulps_of(element(p[0], type, i), powl((long double)element(p[1], type, i), (long double)element(p[2], type, i)), digits, least));
+    }
+    if (worst > 1) printf("# %s: pow of %s is off by %.4g ulp\n", t->isa, type == GR_K_F32 ? "f32" : "f64", worst);
+    return worst <= 1;
+}
+/* What C says of a^b for zeros, infinities, NaN, a < 0 and b of any parity, and of results that are no normal numbers: each with its
+ * sign; each pair alone among ordinary ones, and beside others of its kind. */
+static bool special_powers_are_those_of_c(const gr_kernel_table *t, int type)
+{
+    const double most = type == GR_K_F32 ? (double)FLT_MAX : DBL_MAX, tiny = type == GR_K_F32 ? (double)0x1p-149f : 0x1p-1074, whole = type == GR_K_F32 ? 0x1p23 : 0x1p52;
+    const double v[] = { 0, 1, 0.5, 2, 3, 4, 2.5, 1e30, 7, 1e-30, most, tiny, INFINITY, NAN, whole - 1, whole - 0.5, whole + 1, 2 * whole - 1, 2 * whole, 2 * whole + 2, 1 + 1 / whole, 1 - 0.5 / whole };
+    enum { N = 2 * sizeof v / sizeof *v, LANES = 16 };
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++)
+            for (int alone = 0; alone < 2; alone++) {
+                double a[LANES], b[LANES], y[LANES];
+                char *p[] = { (char *)y, (char *)a, (char *)b };
+                for (int k = 0; k < LANES; k++) {
+                    const int r = (i + k) % N, q = (j + k * k) % N;
+                    set_element(p[1], type, k, alone && k != 5 ? 2 : r % 2 ? -v[r / 2] : v[r / 2]);
+                    set_element(p[2], type, k, alone && k != 5 ? 3 : q % 2 ? -v[q / 2] : v[q / 2]);
+                }
+                t->ew[GR_EW_pow][type](LANES, p);
+                for (int k = 0; k < LANES; k++) {
+                    const double x = element(p[1], type, k), e = element(p[2], type, k), got = element(p[0], type, k);
+                    const double exact = pow(x, e), want = type == GR_K_F32 ? (double)(float)exact : exact;
+                    const double room = fmax(fabs(want) * (type == GR_K_F32 ? 0x1p-23 : 0x1p-52), tiny);
+                    if (isnan(want) ? isnan(got) : (got == want || fabs(got - want) <= room) && signbit(got) == signbit(want)) continue;
+                    printf("# %s: pow(%a, %a) of %s is %a, not %a\n", t->isa, x, e, type == GR_K_F32 ? "f32" : "f64", got, want);
+                    return false;
+                }
+            }
+    return true;
 }
 
 /* c = a b against a naive loop in double. order & 1: a is stored by columns, & 2: b is; 4: both have gaps. All three lie against
@@ -320,6 +377,10 @@ int main(void)
         failed += test_report(++ran, name, sums_are_accurate(t));
         snprintf(name, sizeof name, "%s_functions_are_accurate_to_the_stated_ulp", t->isa);
         failed += test_report(++ran, name, functions_are_accurate(t));
+        snprintf(name, sizeof name, "%s_powers_are_accurate_to_an_ulp", t->isa);
+        failed += test_report(++ran, name, powers_are_accurate(t, GR_K_F32) && powers_are_accurate(t, GR_K_F64));
+        snprintf(name, sizeof name, "%s_special_powers_are_those_of_c", t->isa);
+        failed += test_report(++ran, name, special_powers_are_those_of_c(t, GR_K_F32) && special_powers_are_those_of_c(t, GR_K_F64));
         snprintf(name, sizeof name, "%s_matrix_products_agree_with_naive_loops", t->isa);
         failed += test_report(++ran, name, gemm_agrees(t, GR_K_F32) && gemm_agrees(t, GR_K_F64));
     }
