@@ -66,7 +66,15 @@ static inline void remember(gr_tensor *y, const gr_call *k)
         version[i] = *gr__version(k->in[i]);
     }
     y->recorded = *gr__version(y);
-    if (k->op->attr_size) memcpy((char *)y->attr, k->attr, k->op->attr_size);
+}
+
+/* What a call ends with, once y has its value, or waits for it. history: an input requires a gradient. */
+static inline gr_tensor *made(gr_ctx *c, gr_tensor *y, const gr_call *k, bool record, bool history)
+{
+    if (record) remember(y, k);
+    else if (history) y->flags |= c->no_grad ? GR_T_NO_GRAD : GR_T_NONDIFF;
+    if (c->observer && c->observer->made) c->observer->made(c->observer->user, k, y);
+    return c->code == GR_OK ? y : NULL;
 }
 
 gr_tensor *gr_apply(const gr_op *op, gr_tensor *const *in, int n, const void *attr)
@@ -88,10 +96,19 @@ gr_tensor *gr_apply(const gr_op *op, gr_tensor *const *in, int n, const void *at
     } else if ((!(op->flags & GR_OP_KERNEL) && !gr__give_memory(s, y)) || !op->forward(&k, y)) {
         return NULL;
     }
-    if (record) remember(y, &k);
-    else if (history) y->flags |= c->no_grad ? GR_T_NO_GRAD : GR_T_NONDIFF;
-    if (c->observer && c->observer->made) c->observer->made(c->observer->user, &k, y);
-    return c->code == GR_OK ? y : NULL;
+    if (record && op->attr_size) memcpy((char *)y->attr, attr, op->attr_size);
+    return made(c, y, &k, record, history);
+}
+
+gr_tensor *gr__apply_alike(const gr_op *op, gr_tensor *const *in, int n)
+{
+    gr_ctx *c = in[0]->ctx;
+    const bool history = (in[0]->flags | in[n - 1]->flags) & GR_T_REQUIRES_GRAD, record = history && op->vjp && !c->no_grad;
+    gr_tensor *y = gr__node_like(gr__scope_now(c), in[0], record ? n : 0);
+    if (!y) return NULL;
+    gr_call k;
+    k.ctx = c, k.op = op, k.in = in, k.n = n, k.attr = NULL;
+    return op->forward(&k, y) ? made(c, y, &k, record, history) : NULL;
 }
 
 /* ---- what a node remembers -------------------------------------------------------------------------------------*/

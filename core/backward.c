@@ -55,7 +55,6 @@ typedef struct sweep {
     list order, stack, cot, saved, late; /* late: gradients of leaves that wait to be computed together */
     bool functional, create_graph, retain_graph, lean;
     gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
-    gr_tensor *spare[GR_MAX_RANK + 1]; /* nodes of that scope to use again */
     gr_tensor *const *x; /* gr_grads: the targets, and their results */
     int n;
     gr_tensor **dx;
@@ -93,38 +92,49 @@ static bool mark_targets(sweep *w)
     return true;
 }
 
-static inline bool visit(sweep *w, gr_tensor *t)
+/* t is met for the first time. */
+static inline bool meet(sweep *w, gr_tensor *t)
 {
     if (w->c->sweeping && !save(w, t)) return false;
     const bool stores = !w->functional && (!t->op || t->flags & GR_T_RETAIN);
     t->walk = t->mark == w->epoch - 1 ? GR_WALK_NEEDED | GR_WALK_TARGET : stores ? GR_WALK_NEEDED | GR_WALK_STORES : 0;
     t->mark = w->epoch;
-    t->order = 0; /* on the stack: the input slot to follow */
-    return list_push(&w->stack, t);
+    return true;
+}
+
+static inline bool take_place(sweep *w, gr_tensor *t)
+{
+    t->order = (uint32_t)w->order.n;
+    return list_push(&w->order, t);
+}
+
+/* Follows the inputs of t, of which t->order counts those that were, until one has inputs itself: that comes first. */
+static inline bool follow(sweep *w, gr_tensor *t)
+{
+    uint32_t slot = t->order;
+    for (const uint32_t nin = (uint32_t)t->nin; slot < nin; slot++) {
+        gr_tensor *in = t->in[slot];
+        if (!(in->flags & GR_T_REQUIRES_GRAD)) continue;
+        if (in->mark != w->epoch) {
+            if (!meet(w, in)) return false;
+            if (in->nin) {
+                t->order = slot, in->order = 0;
+                return list_push(&w->stack, in);
+            }
+            if (!take_place(w, in)) return false;
+        }
+        t->walk |= in->walk & GR_WALK_NEEDED;
+    }
+    w->stack.n--;
+    return take_place(w, t);
 }
 
 static bool sort(sweep *w)
 {
-    if (!mark_targets(w) || !visit(w, w->root)) return false;
-    while (w->stack.n) {
-        gr_tensor *t = w->stack.at[w->stack.n - 1], *next = NULL;
-        for (; t->order < (uint32_t)t->nin; t->order++) {
-            gr_tensor *in = t->in[t->order];
-            if (!(in->flags & GR_T_REQUIRES_GRAD)) continue;
-            if (in->mark != w->epoch) {
-                next = in;
-                break;
-            }
-            t->walk |= in->walk & GR_WALK_NEEDED;
-        }
-        if (next) {
-            if (!visit(w, next)) return false;
-            continue;
-        }
-        w->stack.n--;
-        t->order = (uint32_t)w->order.n;
-        if (!list_push(&w->order, t)) return false;
-    }
+    if (!mark_targets(w) || !meet(w, w->root) || !list_push(&w->stack, w->root)) return false;
+    w->root->order = 0;
+    while (w->stack.n)
+        if (!follow(w, w->stack.at[w->stack.n - 1])) return false;
     if (!list_reserve(&w->cot, w->order.n)) return false;
     memset(w->cot.at, 0, w->order.n * sizeof *w->cot.at);
     return true;
@@ -163,13 +173,19 @@ static bool alone(const gr_tensor *t)
     return (t->flags & GR_T_CONTIGUOUS) && t->owner == t && !t->lazy && (!t->block || t->block->refs == 1);
 }
 
+/* *cot += g, of one element, in place */
+static inline void add_one(gr_tensor *cot, const gr_tensor *g)
+{
+    if (g->dtype == GR_F32) *(float *)(void *)cot->data += *(float *)(void *)g->data;
+    else *(double *)(void *)cot->data += *(double *)(void *)g->data;
+}
+
 static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 {
     if (!*cot) return (*cot = owned(w, g, fresh) ? g : gr__clone_into(w->scope, g)) != NULL;
     if (!w->scope) return (*cot = (gr_add)(*cot, g)) != NULL;
     if (g->numel == 1 && alone(*cot)) {
-        if (g->dtype == GR_F32) *(float *)(void *)(*cot)->data += *(float *)(void *)g->data;
-        else *(double *)(void *)(*cot)->data += *(double *)(void *)g->data;
+        add_one(*cot, g);
     } else if (alone(*cot) && !g->lazy) {
         if (!add_to(*cot, g)) return false;
     } else {
@@ -229,23 +245,29 @@ GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
 enum { MAX_FUSED = 8 }; /* inputs */
 /* dx of every wanted input by record.backward, in one pass. *give: nobody else needs dy, so that of those dx that are dy itself
  * one may take it over, best an input's first; then whether it did. */
-static bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
+static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 {
     gr_tensor *dx[MAX_FUSED] = { 0 };
     const bool kernel = y->op->flags & GR_OP_KERNEL, plain = kernel && !w->c->observer; /* nothing to check, nobody to tell */
     if (!kernel && !gr__ready(dy)) return false;
     if (!y->op->backward(y, dy, dx)) return false;
-    int taker = -1;
-    for (int i = 0; i < y->nin && *give; i++)
-        if (dx[i] == dy && gr__wants(y, i) && !w->cot.at[y->in[i]->order]) taker = i;
+    bool given = false;
     for (int i = 0; i < y->nin; i++) {
-        if (!dx[i] || !gr__wants(y, i)) continue;
-        const bool fresh = dx[i] != dy ? dx[i]->owner == dx[i] : i == taker;
-        gr_tensor **cot = &w->cot.at[y->in[i]->order];
-        if (plain && !*cot && owned(w, dx[i], fresh)) *cot = dx[i];
-        else if (!add_contribution(w, y, i, dx[i], fresh)) return false;
+        gr_tensor *g = dx[i], *in = y->in[i];
+        if (!g || !(in->flags & GR_T_REQUIRES_GRAD) || !(in->walk & GR_WALK_NEEDED)) continue;
+        gr_tensor **cot = &w->cot.at[in->order];
+        const bool takes = g == dy && *give && !given && !*cot, fresh = g != dy ? g->owner == g : takes;
+        given = given || takes;
+        if (plain && fresh && !*cot) {
+            *cot = g;
+        } else if (plain && fresh && g->numel == 1 && alone(*cot)) {
+            add_one(*cot, g);
+            gr__recycle(w->scope, g);
+        } else if (!add_contribution(w, y, i, g, fresh)) {
+            return false;
+        }
     }
-    *give = taker >= 0;
+    *give = given;
     return w->c->code == GR_OK;
 }
 
@@ -323,6 +345,17 @@ static void deliver(sweep *w, gr_tensor *t, gr_tensor *g)
         if (w->x[i] == t) w->dx[i] = w->scope ? gr_keep(g) : g;
 }
 
+/* From t to its inputs. *give: as in fused. */
+static inline bool pass(sweep *w, gr_tensor *t, gr_tensor *g, bool *give)
+{
+    if (((t->flags & GR_T_SWEPT) && !already_swept(w, t)) || !unchanged(w, t)) return false;
+    const bool fast = t->op->backward && !w->create_graph && t->nin <= MAX_FUSED;
+    *give = *give && fast;
+    if (!(fast ? fused(w, t, g, give) : composed(w, t, g))) return false;
+    if (w->lean && t != w->root && !(t->flags & GR_T_RETAIN) && t->scope + 1 == w->scope->depth) gr__release(t);
+    return true;
+}
+
 static bool run(sweep *w)
 {
     const gr_observer *ob = w->c->observer;
@@ -333,15 +366,9 @@ static bool run(sweep *w)
         if (t->walk & GR_WALK_TARGET) deliver(w, t, g);
         if (t->walk & GR_WALK_STORES && !accumulate(w, t, g)) return false;
         const bool ours = w->scope && !(t->walk & GR_WALK_TARGET);
-        bool given = false;
-        if (t->op) {
-            if (((t->flags & GR_T_SWEPT) && !already_swept(w, t)) || !unchanged(w, t)) return false;
-            const bool fast = t->op->backward && !w->create_graph && t->nin <= MAX_FUSED;
-            given = ours && fast;
-            if (!(fast ? fused(w, t, g, &given) : composed(w, t, g))) return false;
-            if (w->lean && t != w->root && !(t->flags & GR_T_RETAIN) && t->scope + 1 == w->scope->depth) gr__release(t);
-        }
-        if (ours && !given) gr__recycle(w->scope, g);
+        bool given = ours;
+        if (t->op && !pass(w, t, g, &given)) return false;
+        if (ours && !(t->op && given)) gr__recycle(w->scope, g);
     }
     return true;
 }
@@ -391,7 +418,6 @@ static bool go(sweep *w, gr_tensor *g)
 {
     gr_ctx *c = w->c;
     if (!w->create_graph && !(w->scope = gr_scope_begin(c))) return false;
-    if (w->scope) w->scope->spare = w->spare;
     if (!w->create_graph) c->no_grad++;
     w->order.c = w->stack.c = w->cot.c = w->saved.c = w->late.c = c;
     bool ok = sort(w);

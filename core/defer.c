@@ -289,12 +289,10 @@ static bool can_wait(unsigned reads, int n, gr_tensor *const *in, const gr_tenso
     return true;
 }
 
-/* The scalar case, which never waits: one element has any stride. */
 static bool run_one(gr_ew_fn *fn, int count, gr_tensor *const *t)
 {
-    char *p[GR_MAX_OPERANDS];
-    if (!t[0]->data) t[0]->flags |= GR_T_CONTIGUOUS, t[0]->data = (char *)&t[0]->value;
-    for (int k = 0; k < count; k++) p[k] = t[k]->data;
+    char *p[GR_MAX_OPERANDS] = { gr__place_of_one(t[0]) };
+    for (int k = 1; k < count; k++) p[k] = t[k]->data;
     fn(1, p);
     return true;
 }

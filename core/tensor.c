@@ -54,33 +54,24 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
 {
     const size_t head = sizeof(gr_tensor) + 2 * (size_t)ndim * sizeof(int64_t);
     const size_t inputs = ((size_t)nin * (sizeof(gr_tensor *) + sizeof(uint32_t)) + 7) & ~(size_t)7;
-    gr_tensor *t;
-    if (s->spare && nin == 0 && !attr && s->spare[ndim]) {
-        t = s->spare[ndim];
+    gr_tensor *t = nin == 0 && !attr ? s->spare[ndim] : NULL;
+    if (t) {
         s->spare[ndim] = t->next;
     } else {
         const size_t size = gr__arena_size(head + inputs + attr);
         if (!gr__arena_has(s, size)) return node_in_new_chunk(c, s, type, ndim, dim, nin, attr, size);
         t = gr__arena_take(s, size);
     }
-    t->ctx = c, t->owner = t;
-    t->in = (gr_tensor **)(void *)((char *)t + head);
-    t->attr = attr ? (char *)t + head + inputs : NULL;
-    /* field by field: clearing it as a whole becomes a slow string instruction */
-    t->data = NULL, t->block = NULL, t->lazy = NULL, t->op = NULL, t->grad = NULL, t->name = NULL, t->next = NULL, t->value.i64 = 0;
-    t->version = 0, t->recorded = 0, t->mark = 0, t->order = 0;
-    t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
-    t->nin = nin, t->scope = s->depth, t->walk = 0;
-    int64_t n = 1, numel = 1, *stride = t->dims + ndim;
+    int64_t n = 1, numel = 1;
     for (int i = ndim - 1; i >= 0; i--) {
         const int64_t size = dim[i];
         t->dims[i] = size;
-        stride[i] = n;
+        t->dims[ndim + i] = n;
         n *= size ? size : 1; /* strides of empty tensors stay positive */
         numel *= size;
     }
-    t->numel = numel;
-    c->stats.nodes++;
+    gr__node_set(s, t, type, ndim, numel, nin);
+    if (attr) t->attr = (char *)t + head + inputs;
     return t;
 }
 
@@ -142,16 +133,6 @@ void gr__release(gr_tensor *t)
     gr__block_unref(t->ctx, t->block);
     t->block = NULL;
     t->data = NULL;
-}
-
-void gr__recycle(gr_scope *s, gr_tensor *t)
-{
-    if (t->block || t->lazy || t->nin || t->owner != t || !s->spare || t->scope != s->depth) {
-        gr__release(t);
-        return;
-    }
-    t->next = s->spare[t->ndim];
-    s->spare[t->ndim] = t;
 }
 
 gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t)
@@ -312,7 +293,7 @@ gr_tensor *gr_empty_like(const gr_tensor *t)
 {
     if (!gr__usable(t)) return NULL;
     gr_scope *s = gr__scope_now(t->ctx);
-    gr_tensor *y = gr__node(t->ctx, s, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
+    gr_tensor *y = gr__node_like(s, t, 0);
     return y && gr__give_memory(s, y) ? y : NULL;
 }
 

@@ -126,7 +126,7 @@ struct gr_scope {
     gr_chunk *chunks;     /* the newest first: that one is being filled */
     char *at, *end;
     gr_tensor *held;      /* tensors with a block */
-    gr_tensor **spare;    /* NULL, or used nodes to use again, one list for each rank: a sweep's */
+    gr_tensor *spare[GR_MAX_RANK + 1]; /* used nodes without inputs to use again, a list for each rank: a sweep's */
     gr_block *kept_block;
     gr_tensor **kept;     /* pairs (old, clone) that gr_keep made, in kept_block */
     size_t num_kept, cap_kept;
@@ -255,13 +255,62 @@ void gr__threads_free(gr_ctx *c);
 static inline size_t gr__type_size(gr_type t) { return t == GR_F32 ? 4 : t == GR_BOOL ? 1 : 8; }
 bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_type type);
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr);
+/* The fields of a node in memory that is not set: all but its sizes and strides. */
+static inline void gr__node_set(gr_scope *s, gr_tensor *t, gr_type type, int ndim, int64_t numel, int nin)
+{
+    t->ctx = s->ctx, t->owner = t;
+    t->in = (gr_tensor **)(void *)(t->dims + 2 * ndim);
+    /* field by field: clearing it as a whole becomes a slow string instruction */
+    t->attr = NULL, t->numel = numel;
+    t->data = NULL, t->block = NULL, t->lazy = NULL, t->op = NULL, t->grad = NULL, t->name = NULL, t->next = NULL, t->value.i64 = 0;
+    t->version = 0, t->recorded = 0, t->mark = 0, t->order = 0;
+    t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
+    t->nin = nin, t->scope = s->depth, t->walk = 0;
+    s->ctx->stats.nodes++;
+}
+/* A node of the type and shape of `like`, and of no memory yet. */
+static inline gr_tensor *gr__node_like(gr_scope *s, const gr_tensor *like, int nin)
+{
+    const int ndim = like->ndim;
+    gr_tensor *t = nin == 0 ? s->spare[ndim] : NULL;
+    if (t) {
+        s->spare[ndim] = t->next;
+    } else {
+        const size_t shape = 2 * (size_t)ndim * sizeof(int64_t), inputs = (size_t)nin * (sizeof(gr_tensor *) + sizeof(uint32_t));
+        const size_t size = gr__arena_size(sizeof(gr_tensor) + shape + inputs);
+        if (!gr__arena_has(s, size) && !gr__arena_grow(s, size)) return NULL;
+        t = gr__arena_take(s, size);
+    }
+    gr__node_set(s, t, (gr_type)like->dtype, ndim, like->numel, nin);
+    for (int64_t n = 1, i = ndim - 1; i >= 0; i--) {
+        const int64_t size = like->dims[i];
+        t->dims[i] = size;
+        t->dims[ndim + i] = n;
+        n *= size ? size : 1; /* strides of empty tensors stay positive */
+    }
+    return t;
+}
 bool gr__give_memory(gr_scope *s, gr_tensor *t); /* contiguous, values not set */
 void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset, const int64_t *stride);
 static inline void gr__hold(gr_scope *s, gr_tensor *t) { t->next = s->held, s->held = t; } /* s gives its memory back */
-void gr__recycle(gr_scope *s, gr_tensor *t); /* nobody uses t any more: its block, or else its node, may be used again */
 void gr__release(gr_tensor *t); /* gives its block back before the scope ends; t must not be used again */
+/* Nobody uses t any more: its block, or else its node, may be used again. */
+static inline void gr__recycle(gr_scope *s, gr_tensor *t)
+{
+    if (t->block || t->lazy) {
+        gr__release(t);
+    } else if (t->nin == 0 && t->owner == t && t->scope == s->depth) {
+        t->next = s->spare[t->ndim];
+        s->spare[t->ndim] = t;
+    }
+}
 bool gr__is_contiguous(int ndim, const int64_t *dim, const int64_t *stride);
 gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t); /* a leaf with the same memory */
+
+/* apply.c */
+/* gr_apply where there is nothing left to find out: inputs that gr__alike says fit, of an operation GR_OP_KERNEL that has no
+ * shape function, takes n of them, one or two, and reads neither sizes nor attributes from its call. */
+gr_tensor *gr__apply_alike(const gr_op *op, gr_tensor *const *in, int n);
 
 /* print.c */
 typedef struct gr_text { /* a buffer that counts what it cannot hold, like snprintf */
@@ -307,5 +356,11 @@ int64_t gr__defer_default(void);
 bool gr__released_error(const gr_tensor *t); /* false */
 static inline bool gr__usable(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || t->lazy || gr__released_error(t)); }
 static inline bool gr__ready(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || gr__settle(t)); }
+/* Floats of one context, dtype and shape, that a call may take as they are? */
+static inline bool gr__alike(const gr_tensor *a, const gr_tensor *b)
+{
+    return a && b && a->ctx == b->ctx && a->ctx->code == GR_OK && a->dtype >= GR_F32 && a->dtype == b->dtype && (a->data || a->lazy) && (b->data || b->lazy) &&
+           gr__same_shape(a, b);
+}
 
 #endif

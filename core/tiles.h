@@ -35,5 +35,11 @@ bool gr__run_program(gr_ctx *c, const gr_program *p);
 /* y = kernel(operands), of one shape; t[0] is y. Where y has no memory yet it gets some, or, if it is large, its value
  * waits until somebody asks for it (defer.c). reads: bit k - 1 for each operand t[k] that the kernel reads. */
 bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t);
+/* Where the one element of y goes, for its kernel: it never waits, and has any stride. */
+static inline char *gr__place_of_one(gr_tensor *y)
+{
+    if (!y->data) y->flags |= GR_T_CONTIGUOUS, y->data = (char *)&y->value;
+    return y->data;
+}
 
 #endif

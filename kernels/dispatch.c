@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: MIT */
 #include "kernels/kernels.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <threads.h>
@@ -16,7 +15,7 @@ const gr_kernel_table *gr__table_avx2(void);
 const gr_kernel_table *gr__table_avx512(void);
 #endif
 
-/* The only global state: written once, before anyone reads it. */
+/* With gr__chosen_kernels the only global state: written once, before anyone reads it. */
 static struct {
     const gr_kernel_table *list[4], *chosen;
     int n;
@@ -43,13 +42,12 @@ static void fill(void)
         if (strcmp(mask, tables.list[i]->isa) == 0) tables.chosen = tables.list[i];
 }
 
-const gr_kernel_table *gr__kernels(void)
+_Atomic(const gr_kernel_table *) gr__chosen_kernels;
+
+const gr_kernel_table *gr__choose_kernels(void)
 {
-    static _Atomic(const gr_kernel_table *) known; /* spares every later call the once */
-    const gr_kernel_table *t = atomic_load_explicit(&known, memory_order_acquire);
-    if (t) return t;
     call_once(&once, fill);
-    atomic_store_explicit(&known, tables.chosen, memory_order_release);
+    atomic_store_explicit(&gr__chosen_kernels, tables.chosen, memory_order_release);
     return tables.chosen;
 }
 

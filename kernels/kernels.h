@@ -4,6 +4,7 @@
 #ifndef GRADUS_KERNELS_H
 #define GRADUS_KERNELS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -196,7 +197,13 @@ typedef struct gr_kernel_table {
 
 /* The best table that this machine runs, at most what the environment variable GRADUS_ISA names (portable, avx2,
  * avx512, neon). Chosen once. */
-const gr_kernel_table *gr__kernels(void);
+extern _Atomic(const gr_kernel_table *) gr__chosen_kernels; /* NULL until somebody asks */
+const gr_kernel_table *gr__choose_kernels(void);
+static inline const gr_kernel_table *gr__kernels(void)
+{
+    const gr_kernel_table *t = atomic_load_explicit(&gr__chosen_kernels, memory_order_acquire);
+    return t ? t : gr__choose_kernels();
+}
 /* Every table that was compiled and runs here, the portable one first. */
 int gr__kernel_tables(const gr_kernel_table *const **list);
 

@@ -27,21 +27,25 @@ typedef struct row {
 static bool forward(const gr_call *k, gr_tensor *y)
 {
     const row *r = k->op->data;
-    gr_tensor *const t[3] = { y, k->in[0], k->n > 1 ? k->in[1] : NULL };
-    return gr__run_kernel(r->value, (gr_type)k->in[0]->dtype, k->n + 1, t);
+    gr_tensor *a = k->in[0], *b = k->in[k->n - 1];
+    if (y->numel != 1) return gr__run_kernel(r->value, (gr_type)a->dtype, k->n + 1, (gr_tensor *[]){ y, a, b });
+    gr__kernels()->ew[r->value][gr__kt(a)](1, (char *[]){ gr__place_of_one(y), a->data, b->data });
+    return true;
 }
 
 static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     const row *r = y->op->data;
     const int n = y->nin;
-    gr_tensor *t[5] = { NULL, dy, y->in[0], n > 1 ? y->in[1] : y, y };
+    gr_tensor *b = n > 1 ? y->in[1] : y;
     for (int i = 0; i < n; i++) {
         if (r->d[i] == NOTHING || !gr__wants(y, i)) continue;
         dx[i] = dy;
         if (r->d[i] == ALIAS) continue;
-        dx[i] = t[0] = gr__node(dy->ctx, gr__scope_now(dy->ctx), (gr_type)dy->dtype, dy->ndim, dy->dims, 0, 0);
-        if (!t[0] || !gr__run_kernel(r->d[i], (gr_type)dy->dtype, n + 3, t)) return false;
+        gr_tensor *g = dx[i] = gr__node_like(gr__scope_now(dy->ctx), dy, 0);
+        if (!g) return false;
+        if (g->numel == 1) gr__kernels()->ew[r->d[i]][gr__kt(dy)](1, (char *[]){ gr__place_of_one(g), dy->data, y->in[0]->data, b->data, y->data });
+        else if (!gr__run_kernel(r->d[i], (gr_type)dy->dtype, n + 3, (gr_tensor *[]){ g, dy, y->in[0], b, y })) return false;
     }
     return true;
 }
@@ -60,12 +64,14 @@ static bool compare_shape(gr_call *k)
 
 static gr_tensor *unary(const gr_op *op, gr_tensor *x)
 {
+    if (gr__alike(x, x)) return gr__apply_alike(op, &x, 1);
     if (!gr__usable(x)) return NULL;
     return gr__apply1(op, gr__promote(x, ((const row *)op->data)->value), NULL);
 }
 
 static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
 {
+    if (!op->shape && gr__alike(a, b)) return gr__apply_alike(op, (gr_tensor *[]){ a, b }, 2);
     if (a && b && a->ctx == b->ctx && a->ctx->code == GR_OK) {
         bool plain = a->dtype == b->dtype && gr__same_shape(a, b);
         if (!plain && !gr__match(op, &a, &b)) return NULL;
@@ -84,11 +90,12 @@ static gr_tensor *beside(gr_tensor *t, double v)
     return gr_number(t->ctx, gr__dims_of_tensor(t), type, v);
 }
 
+static bool number(gr_operand o) { return gr_operand_is_number(o); }
 static gr_tensor *either(const gr_op *op, gr_operand a, gr_operand b)
 {
-    if (a.number && b.number) return NULL; /* no context to report to */
-    gr_tensor *x = a.number ? beside(b.t, a.v) : a.t, *y = b.number ? beside(a.t, b.v) : b.t;
-    if ((a.number && !x) || (b.number && !y)) return NULL;
+    if (number(a) && number(b)) return NULL; /* no context to report to */
+    gr_tensor *x = number(a) ? beside(b.t, a.v) : a.t, *y = number(b) ? beside(a.t, b.v) : b.t;
+    if ((number(a) && !x) || (number(b) && !y)) return NULL;
     return binary(op, x, y);
 }
 
@@ -320,7 +327,7 @@ gr_tensor *gr_bce_with_logits(gr_tensor *x, gr_tensor *t) { return binary(&gr_op
 
 #define EITHER(name)                                                                                                 \
     gr_tensor *gr_##name(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_##name, a, b); }                         \
-    gr_tensor *gr_##name##_any(gr_operand a, gr_operand b) { return either(&gr_op_##name, a, b); }
+    gr_tensor *gr_##name##_any(gr_operand a, gr_operand b) { return number(a) || number(b) ? either(&gr_op_##name, a, b) : gr_##name(a.t, b.t); }
 EITHER(add)
 EITHER(sub)
 EITHER(mul)
@@ -331,13 +338,13 @@ gr_tensor *gr_maximum(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_maximum
 gr_tensor *gr_minimum(gr_tensor *a, gr_tensor *b) { return binary(&gr_op_minimum, a, b); }
 gr_tensor *gr_maximum_any(gr_operand a, gr_operand b)
 {
-    if (b.number) return either(&gr_op_clamp_min, a, b);
-    return a.number ? either(&gr_op_clamp_min, b, a) : gr_maximum(a.t, b.t);
+    if (number(b)) return either(&gr_op_clamp_min, a, b);
+    return number(a) ? either(&gr_op_clamp_min, b, a) : gr_maximum(a.t, b.t);
 }
 gr_tensor *gr_minimum_any(gr_operand a, gr_operand b)
 {
-    if (b.number) return either(&gr_op_clamp_max, a, b);
-    return a.number ? either(&gr_op_clamp_max, b, a) : gr_minimum(a.t, b.t);
+    if (number(b)) return either(&gr_op_clamp_max, a, b);
+    return number(a) ? either(&gr_op_clamp_max, b, a) : gr_minimum(a.t, b.t);
 }
 
 gr_tensor *gr_clamp(gr_tensor *x, double low, double high)

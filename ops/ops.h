@@ -20,21 +20,23 @@ GR_API const gr_op *gr_op_at(int i);
 GR_API const gr_op *gr_op_find(const char *name); /* NULL if there is none */
 
 /* ---- tensor or number ------------------------------------------------------------------------------------------*/
+/* Two words, which a call passes in registers: a third would go through memory. */
 typedef struct gr_operand {
-    gr_tensor *t; /* NULL: the number */
+    gr_tensor *t; /* NULL: a call that failed; GR_A_NUMBER: the number v */
     double v;
-    bool number;
 } gr_operand;
+#define GR_A_NUMBER ((gr_tensor *)(uintptr_t)1) /* where no tensor is */
 static inline gr_operand gr_operand_tensor(gr_tensor *t)
 {
-    gr_operand o = { t, 0, false };
+    gr_operand o = { t, 0 };
     return o;
 }
 static inline gr_operand gr_operand_number(double v)
 {
-    gr_operand o = { NULL, v, true };
+    gr_operand o = { GR_A_NUMBER, v };
     return o;
 }
+static inline bool gr_operand_is_number(gr_operand o) { return o.t == GR_A_NUMBER; }
 
 /* ---- element-wise, two inputs: y[i] = f(a[i], b[i]); shapes broadcast ----------------------------------------------*/
 GR_API gr_tensor *gr_add(gr_tensor *a, gr_tensor *b); /* y = a + b            da = dy, db = dy */

@@ -48,16 +48,16 @@ gr_tensor *gr_where(gr_tensor *c, gr_tensor *a, gr_tensor *b)
 
 static gr_tensor *number_beside(gr_tensor *c, gr_operand o, const gr_operand *other)
 {
-    if (!o.number) return o.t;
-    gr_type type = other->number ? gr__float_type(c->ctx) : gr_dtype(other->t);
+    if (!gr_operand_is_number(o)) return o.t;
+    gr_type type = gr_operand_is_number(*other) ? gr__float_type(c->ctx) : gr_dtype(other->t);
     if (type < GR_F32 && o.v != floor(o.v)) type = gr__float_type(c->ctx);
     if (type == GR_BOOL && o.v != 0 && o.v != 1) type = GR_I64;
-    return gr_number(c->ctx, other->number ? gr__dims_of_tensor(c) : gr__dims_of_tensor(other->t), type, o.v);
+    return gr_number(c->ctx, gr_operand_is_number(*other) ? gr__dims_of_tensor(c) : gr__dims_of_tensor(other->t), type, o.v);
 }
 
 gr_tensor *gr_where_any(gr_tensor *c, gr_operand a, gr_operand b)
 {
-    if (!gr__usable(c) || (!a.number && !a.t) || (!b.number && !b.t)) return gr_where(c, a.t, b.t);
+    if (!gr__usable(c) || !a.t || !b.t) return gr_where(c, gr_operand_is_number(a) ? NULL : a.t, gr_operand_is_number(b) ? NULL : b.t);
     return gr_where(c, number_beside(c, a, &b), number_beside(c, b, &a));
 }
 

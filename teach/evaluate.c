@@ -47,9 +47,9 @@ static gr_tensor *apply(char op, gr_operand a, gr_operand b)
 static bool binary(const gr_expr *e, const gr_term *t, const gr_operand *v, gr_operand *r)
 {
     gr_operand a = v[t->first], b = v[e->term[t->first].next];
-    if (t->op == '@' && (a.number || b.number))
+    if (t->op == '@' && (gr_operand_is_number(a) || gr_operand_is_number(b)))
         return fail_here(e, t, GR_EVALUE, "@ multiplies matrices: write * to multiply by a number");
-    if (a.number && b.number) *r = gr_operand_number(gr__expr_fold(t->op, a.v, b.v));
+    if (gr_operand_is_number(a) && gr_operand_is_number(b)) *r = gr_operand_number(gr__expr_fold(t->op, a.v, b.v));
     else *r = gr_operand_tensor(apply(t->op, a, b));
     return checked(e, t);
 }
@@ -57,7 +57,7 @@ static bool binary(const gr_expr *e, const gr_term *t, const gr_operand *v, gr_o
 static bool transpose(const gr_expr *e, const gr_term *t, gr_operand x, gr_operand *r)
 {
     *r = x;
-    if (x.number || gr_ndim(x.t) == 0) return true;
+    if (gr_operand_is_number(x) || gr_ndim(x.t) == 0) return true;
     if (gr_ndim(x.t) == 1) return fail_here(e, t, GR_ESHAPE, "a vector has one dimension, so no transpose: write [1,2;] for a matrix of one row");
     *r = gr_operand_tensor(gr_transpose(x.t, -2, -1));
     return checked(e, t);
@@ -73,7 +73,7 @@ static bool matrix(const gr_expr *e, const gr_term *t, const gr_operand *v, gr_o
     double *x = gr__block_data(b);
     bool ok = true;
     for (int i = t->first, n = 0; ok && i >= 0; i = e->term[i].next, n++) {
-        ok = v[i].number || fail_here(e, &e->term[i], GR_EVALUE, "a matrix holds numbers only; rows are separated by ;");
+        ok = gr_operand_is_number(v[i]) || fail_here(e, &e->term[i], GR_EVALUE, "a matrix holds numbers only; rows are separated by ;");
         x[n] = v[i].v;
     }
     ok = ok && gr_write(y, x);
@@ -125,7 +125,7 @@ static bool let(const gr_expr *e, const gr_term *t, const gr_operand *v, const g
     for (int i = 0; i < n; i++)
         if (strlen(names[i].name) == (size_t)t->len && memcmp(names[i].name, name, (size_t)t->len) == 0)
             return fail_here(e, t, GR_EVALUE, "this name has a value already: use another one");
-    if (r->number || e->term[t->first].kind == GR_TERM_NAME || gr_label(r->t)[0]) return true;
+    if (gr_operand_is_number(*r) || e->term[t->first].kind == GR_TERM_NAME || gr_label(r->t)[0]) return true;
     char label[64];
     snprintf(label, sizeof label, "%.*s", t->len, name);
     gr_name(r->t, label);
@@ -168,7 +168,7 @@ static bool one(const gr_expr *e, int i, gr_operand *v, const gr_binding *names,
     default: break;
     }
     gr_operand x = v[t->first];
-    v[i] = x.number ? gr_operand_number(-x.v) : gr_operand_tensor(gr_neg(x.t));
+    v[i] = gr_operand_is_number(x) ? gr_operand_number(-x.v) : gr_operand_tensor(gr_neg(x.t));
     return checked(e, t);
 }
 
@@ -192,5 +192,5 @@ gr_tensor *gr_expression(gr_ctx *c, const char *expression, const gr_binding *na
     gr_expr e;
     gr_operand r;
     if (!gr__expr_parse(c, expression, &e) || !gr__expr_eval(&e, names, n, &r)) return NULL;
-    return r.number ? gr_scalar(c, r.v) : r.t;
+    return gr_operand_is_number(r) ? gr_scalar(c, r.v) : r.t;
 }

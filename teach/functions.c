@@ -22,7 +22,7 @@ static bool refuse(const gr_calling *k, int i, const char *why)
 
 static gr_tensor *tensor(const gr_calling *k, int i)
 {
-    return k->arg[i].number ? gr_scalar(k->ctx, k->arg[i].v) : k->arg[i].t;
+    return gr_operand_is_number(k->arg[i]) ? gr_scalar(k->ctx, k->arg[i].v) : k->arg[i].t;
 }
 
 static gr_tensor *as_float(const gr_calling *k, int i)
@@ -37,7 +37,7 @@ static bool whole(const gr_calling *k, int from, gr_dims *d)
     *d = (gr_dims){ 0 };
     for (int i = from; i < k->n; i++) {
         double v = k->arg[i].v;
-        if (!k->arg[i].number || v != floor(v) || fabs(v) > 1e9) return refuse(k, i, "expected a whole number here");
+        if (!gr_operand_is_number(k->arg[i]) || v != floor(v) || fabs(v) > 1e9) return refuse(k, i, "expected a whole number here");
         if (d->n == GR_MAX_RANK) return refuse(k, i, "a tensor has at most 8 dimensions");
         d->v[d->n++] = (int64_t)v;
     }
@@ -139,8 +139,8 @@ static gr_tensor *gather_(const gr_calling *k)
 /* class numbers unless t has the shape of x */
 static gr_tensor *cross_entropy_(const gr_calling *k)
 {
-    gr_tensor *x = as_float(k, 0), *t = k->arg[1].t;
-    if (k->arg[1].number && k->arg[1].v == floor(k->arg[1].v)) t = gr_scalar(k->ctx, k->arg[1].v, .dtype = GR_I64);
+    gr_tensor *x = as_float(k, 0), *t = gr_operand_is_number(k->arg[1]) ? NULL : k->arg[1].t;
+    if (!t && k->arg[1].v == floor(k->arg[1].v)) t = gr_scalar(k->ctx, k->arg[1].v, .dtype = GR_I64);
     return x && t ? gr_cross_entropy_rows(x, gr_ndim(t) == gr_ndim(x) ? t : gr_astype(t, GR_I64)) : NULL;
 }
 
@@ -233,7 +233,7 @@ static gr_tensor *elementwise(const gr_calling *k, const gr_op *op)
 {
     gr_tensor *x[GR_MAX_ARGUMENTS];
     for (int i = 0; i < k->n; i++) {
-        if (!k->arg[i].number) x[i] = as_float(k, i);
+        if (!gr_operand_is_number(k->arg[i])) x[i] = as_float(k, i);
         else x[i] = gr_number(k->ctx, GR_SHAPE(), k->ctx->dtype, k->arg[i].v);
         if (!x[i]) return NULL;
     }
@@ -257,7 +257,7 @@ bool gr__function_call(gr_calling *k, gr_operand *result)
     const gr_op *op = in_registry(k->name, strlen(k->name));
     bool numbers = true;
     if (!count_is_right(k, f ? f->min : op->arity, f ? f->max : op->arity)) return false;
-    for (int i = 0; i < k->n; i++) numbers = numbers && k->arg[i].number;
+    for (int i = 0; i < k->n; i++) numbers = numbers && gr_operand_is_number(k->arg[i]);
     if (numbers && op && op->reference && !(f && f->max != op->arity)) { /* a number stays one */
         double x[GR_MAX_ARGUMENTS];
         for (int i = 0; i < k->n; i++) x[i] = k->arg[i].v;

@@ -34,7 +34,7 @@ static bool read_one(gr_ctx *c, const char *text, gr_binding *to)
     memcpy(name, text + let->at, (size_t)let->len);
     name[let->len] = '\0';
     to->name = name;
-    to->value = r.number ? gr_name(gr_scalar(c, r.v), name) : r.t;
+    to->value = gr_operand_is_number(r) ? gr_name(gr_scalar(c, r.v), name) : r.t;
     return to->value != NULL && c->code == GR_OK;
 }
 
