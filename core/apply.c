@@ -50,7 +50,7 @@ static inline gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n, u
     for (int i = 0; i < n; i++) {
         gr_tensor *t = in[i];
         if (!t || t->ctx != c) return refuse(op, in, n);
-        if (!t->data && !(t->lazy && (op->flags & GR_OP_KERNEL || gr__settle(t)))) return refuse(op, in, n);
+        if (!t->data && !(t->lazy && ((op->flags & GR_OP_KERNEL && t->numel > 1) || gr__settle(t)))) return refuse(op, in, n);
         *flags |= t->flags;
     }
     return c;

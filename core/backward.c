@@ -182,6 +182,7 @@ static inline void add_one(gr_tensor *cot, const gr_tensor *g)
 
 static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 {
+    if (g->numel == 1 && !gr__ready(g)) return false; /* only what has many elements may wait in a sweep */
     if (!*cot) return (*cot = owned(w, g, fresh) ? g : gr__clone_into(w->scope, g)) != NULL;
     if (!w->scope) return (*cot = (gr_add)(*cot, g)) != NULL;
     if (g->numel == 1 && alone(*cot)) {
@@ -406,6 +407,7 @@ static bool check_root(sweep *w, gr_tensor *g)
 
 static bool seed(sweep *w, gr_tensor *g)
 {
+    if (g && !gr__ready(g)) return false;
     gr_tensor *one = g ? (owned(w, g, false) ? g : gr__clone_into(w->scope, g)) : gr_ones(w->c, gr_dims_like(w->root), .dtype = (gr_type)w->root->dtype);
     if (!one) return false;
     w->cot.at[w->root->order] = one;
@@ -442,7 +444,7 @@ static bool go(sweep *w, gr_tensor *g)
 
 bool gr_backward_with(gr_tensor *root, gr_backward_opts o)
 {
-    if (!gr__ready(root)) return false;
+    if (!gr__usable(root)) return false;
     sweep w = { .c = root->ctx, .who = "gr_backward", .root = root, .retain_graph = o.retain_graph, .lean = o.lean && !o.retain_graph };
     return check_root(&w, o.grad) && go(&w, o.grad);
 }
@@ -468,7 +470,7 @@ static bool fill_unused(sweep *w, gr_grads_opts o)
 bool gr_grads_with(gr_tensor *y, gr_tensor *const *x, int n, gr_tensor **dx, gr_grads_opts o)
 {
     for (int i = 0; i < n; i++) dx[i] = NULL;
-    if (!gr__ready(y)) return false;
+    if (!gr__usable(y)) return false;
     sweep w = { .c = y->ctx, .who = "gr_grads", .root = y, .functional = true, .create_graph = o.create_graph,
                 .retain_graph = o.retain_graph || o.create_graph, .x = x, .n = n, .dx = dx };
     for (int i = 0; i < n; i++)

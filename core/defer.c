@@ -18,6 +18,7 @@
 enum {
     RECOMPUTE = 2, /* times that a value is computed for others' sake before it is kept: forward and backward */
     MAX_SOURCES = 4,
+    MAX_SUMS = 8, /* of one program */
     ALONE = 65536, /* elements below which a kernel of its own is no work for two threads */
 };
 
@@ -35,11 +36,13 @@ struct gr_lazy {
     gr_block *home;       /* the memory of this struct */
     gr_lazy *prev, *next; /* those that wait in this context */
     gr_block *result;     /* once it is computed */
-    gr_ew_fn *fn;
+    gr_ew_fn *fn;         /* or, where it is NULL, the sum of its operand's elements divided by `over`: one element */
+    gr_reduce_fn *sum;
+    double over;
     uint32_t refs, mark;
     uint8_t n, size, ndim, value, times;
     bool wanted;
-    int64_t dim[GR_MAX_RANK], numel;
+    int64_t dim[GR_MAX_RANK], numel; /* of the operands */
     source in[MAX_SOURCES];
 };
 
@@ -81,10 +84,12 @@ void gr__share_lazy(gr_tensor *t, gr_lazy *z)
 typedef struct builder {
     gr_ctx *c;
     uint32_t mark;
-    int num_values, num_steps;
+    const gr_lazy *any; /* its shape is that of all */
+    int num_values, num_steps, num_sums;
     gr_value value[GR_MAX_VALUES];
     gr_step step[GR_MAX_STEPS];
-    gr_lazy *made[GR_MAX_STEPS]; /* by each step */
+    gr_block_sums sum[MAX_SUMS];
+    gr_lazy *made[GR_MAX_STEPS + MAX_SUMS]; /* by each step, then by each sum */
 } builder;
 
 /* Adds the steps and values that z needs beyond those that are marked. */
@@ -92,7 +97,7 @@ static void count(gr_lazy *z, uint32_t mark, int *steps, int *values)
 {
     if (z->mark == mark || *steps > GR_MAX_STEPS) return;
     z->mark = mark;
-    ++*steps, ++*values;
+    if (z->fn) ++*steps, ++*values;
     for (int i = 0; i < z->n; i++) {
         if (z->in[i].lazy && !z->in[i].lazy->result) count(z->in[i].lazy, mark, steps, values);
         else *values += z->in[i].read;
@@ -103,7 +108,7 @@ static uint8_t add_value(builder *b, gr_value v)
 {
     for (int i = 0; v.data && i < b->num_values; i++) { /* the same operand of two steps is one value */
         const gr_value *x = &b->value[i];
-        bool strides = x->stride == v.stride || (x->stride && v.stride && memcmp(x->stride, v.stride, (size_t)b->made[0]->ndim * sizeof *v.stride) == 0);
+        bool strides = x->stride == v.stride || (x->stride && v.stride && memcmp(x->stride, v.stride, (size_t)b->any->ndim * sizeof *v.stride) == 0);
         if (x->data == v.data && x->size == v.size && strides) return (uint8_t)i;
     }
     b->value[b->num_values] = v;
@@ -123,6 +128,7 @@ static void add_steps(builder *b, gr_lazy *z)
     z->mark = b->mark;
     for (int i = 0; i < z->n; i++)
         if (z->in[i].lazy && !z->in[i].lazy->result) add_steps(b, z->in[i].lazy);
+    if (!z->fn) return;
     b->made[b->num_steps] = z;
     gr_step *k = &b->step[b->num_steps++];
     k->fn = z->fn;
@@ -135,50 +141,99 @@ static void add_steps(builder *b, gr_lazy *z)
     if (!z->wanted) z->wanted = z->times++ >= RECOMPUTE;
 }
 
+static void add_sum(builder *b, gr_lazy *z)
+{
+    b->made[b->num_steps + b->num_sums] = z;
+    b->sum[b->num_sums++] = (gr_block_sums){ z->sum, operand(b, &z->in[0]), NULL };
+}
+
+/* y = the sum of n numbers, divided */
+static void sum_up(const gr_lazy *z, const char *total, int64_t n, void *y)
+{
+    memset(y, 0, z->size);
+    z->sum(1, n, total, (int64_t[]){ 0, 1 }, y, (int64_t[]){ 0, 0 });
+    if (z->over == 1) return;
+    if (z->size == sizeof(float)) *(float *)y /= (float)z->over;
+    else *(double *)y /= z->over;
+}
+
 static bool run(builder *b)
 {
-    bool ok = true;
+    const gr_lazy *any = b->any;
+    const int64_t blocks = (any->numel + GR_BLOCK - 1) / GR_BLOCK;
+    const size_t room = (size_t)blocks * sizeof(double); /* for the totals of one sum */
+    gr_block *totals = b->num_sums ? gr__block_new(b->c, (size_t)b->num_sums * room) : NULL;
+    bool ok = totals || !b->num_sums;
+    for (int s = 0; s < b->num_sums && ok; s++) {
+        gr_lazy *z = b->made[b->num_steps + s];
+        b->sum[s].total = (char *)gr__block_data(totals) + (size_t)s * room;
+        ok = (z->result = gr__block_new(b->c, z->size)) != NULL;
+    }
     for (int s = 0; s < b->num_steps && ok; s++) {
         gr_lazy *z = b->made[s];
         if (!z->wanted) continue;
         ok = (z->result = gr__block_new(b->c, (size_t)z->numel * z->size)) != NULL;
         if (ok) b->value[z->value].data = gr__block_data(z->result), b->value[z->value].result = true;
     }
-    const gr_lazy *any = b->made[0];
-    const gr_program p = { any->ndim, b->num_values, b->num_steps, any->dim, b->value, b->step };
+    const gr_program p = { any->ndim, b->num_values, b->num_steps, b->num_sums, any->dim, b->value, b->step, b->sum };
     ok = ok && gr__run_program(b->c, &p);
-    for (int s = 0; s < b->num_steps; s++) {
+    for (int s = 0; s < b->num_steps + b->num_sums; s++) {
         gr_lazy *z = b->made[s];
         if (z->result && !ok) gr__block_unref(b->c, z->result), z->result = NULL;
+        if (ok && !z->fn) sum_up(z, b->sum[s - b->num_steps].total, blocks, gr__block_data(z->result));
     }
+    if (totals) gr__block_unref(b->c, totals);
     return ok;
 }
 
-/* Computes as many of z[0..n) as one program holds; returns how many, 0 for want of memory. All have one shape. */
-static int compute_some(gr_ctx *c, gr_lazy *const *z, int n)
+static bool same_shape(const gr_lazy *a, const gr_lazy *b)
 {
-    builder b = { .c = c, .mark = ++c->lazy_mark };
-    int steps = 0, values = 0, m = 0;
-    for (; m < n; m++) { /* one always fits: defer() saw to that */
+    return a->ndim == b->ndim && memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim) == 0;
+}
+
+/* Computes as many of z[0..n) as one program holds, all of one shape, which are first then; returns how many, 0 for want of memory.
+ * A gradient is computed from the values that its loss is the sum of, or nearly: where that waits still, it is computed too. */
+static int compute_some(gr_ctx *c, gr_lazy **z, int n)
+{
+    builder b = { .c = c, .mark = ++c->lazy_mark, .any = z[0] };
+    gr_lazy *sum[MAX_SUMS];
+    int steps = 0, values = 0, m = 0, sums = 0;
+    for (int i = 0; i < n; i++) { /* one always fits: defer() saw to that */
+        gr_lazy *next = z[i];
         int s = steps, v = values;
-        count(z[m], b.mark, &s, &v);
-        if (m && (s > GR_MAX_STEPS || v > GR_MAX_VALUES || z[m]->ndim != z[0]->ndim || memcmp(z[m]->dim, z[0]->dim, (size_t)z[0]->ndim * sizeof *z[0]->dim))) break;
+        if (!same_shape(next, z[0]) || (!next->fn && sums == MAX_SUMS)) continue;
+        count(next, b.mark, &s, &v);
+        if (m && (s > GR_MAX_STEPS || v > GR_MAX_VALUES)) break;
         steps = s, values = v;
+        z[i] = z[m], z[m++] = next;
+        next->wanted = true;
+        if (!next->fn) sum[sums++] = next;
     }
-    for (int i = 0; i < m; i++) z[i]->wanted = true;
+    for (gr_lazy *next = c->sweeping ? c->waiting : NULL; next && sums < MAX_SUMS; next = next->next) {
+        int s = steps, v = values;
+        if (next->fn || next->wanted || !same_shape(next, z[0])) continue;
+        count(next, b.mark, &s, &v);
+        if (s > GR_MAX_STEPS || v > GR_MAX_VALUES) break;
+        steps = s, values = v;
+        next->wanted = true;
+        sum[sums++] = next;
+    }
     b.mark = ++c->lazy_mark;
     for (int i = 0; i < m; i++) add_steps(&b, z[i]);
-    bool ok = run(&b);
-    for (int s = 0; s < b.num_steps; s++) b.made[s]->refs++;
-    for (int s = 0; s < b.num_steps; s++) {
+    for (int i = 0; i < sums; i++) add_steps(&b, sum[i]);
+    for (int i = 0; i < sums; i++) add_sum(&b, sum[i]);
+    const bool ok = run(&b);
+    const int made = b.num_steps + b.num_sums;
+    for (int s = 0; s < made; s++) b.made[s]->refs++;
+    for (int s = 0; s < made; s++) {
         b.made[s]->wanted = false;
         if (ok && b.made[s]->result) stop_waiting(c, b.made[s]);
     }
-    for (int s = 0; s < b.num_steps; s++) gr__lazy_unref(c, b.made[s]);
+    for (int s = 0; s < made; s++) gr__lazy_unref(c, b.made[s]);
     return ok ? m : 0;
 }
 
-static bool compute_all(gr_ctx *c, gr_lazy *const *z, int n)
+static bool compute_all(gr_ctx *c, gr_lazy **z, int n)
 {
     for (int done = 0, m; done < n; done += m)
         if (!(m = compute_some(c, z + done, n - done))) return false;
@@ -239,25 +294,20 @@ static source source_of(const gr_tensor *t, bool read)
     return x;
 }
 
-/* Makes y wait. One program must be able to compute it: where it would be too long, what it is made from is computed now. */
-static bool defer(gr_ew_fn *fn, unsigned reads, int n, gr_tensor *const *in, gr_tensor *y)
+/* Makes y wait for operands of one shape. */
+static bool wait_for(gr_lazy value, unsigned reads, gr_tensor *const *in, gr_tensor *y)
 {
     gr_ctx *c = y->ctx;
-    int steps = 1, values = 1;
-    uint32_t mark = ++c->lazy_mark;
-    for (int i = 0; i < n; i++) {
-        if (reads >> i & 1 && in[i]->lazy && !in[i]->lazy->result) count(in[i]->lazy, mark, &steps, &values);
-        else values++;
-    }
-    bool full = steps > GR_MAX_STEPS || values > GR_MAX_VALUES;
-    if (full && !gr__settle_all(c, in, (size_t)n)) return false;
-
     gr_block *home = gr__block_new(c, sizeof(gr_lazy));
     if (!home) return false;
     gr_lazy *z = gr__block_data(home);
-    *z = (gr_lazy){ .home = home, .fn = fn, .n = (uint8_t)n, .size = (uint8_t)gr__type_size((gr_type)y->dtype), .ndim = y->ndim, .numel = y->numel };
-    memcpy(z->dim, y->dims, (size_t)y->ndim * sizeof *z->dim);
-    for (int i = 0; i < n; i++) {
+    *z = value;
+    z->home = home;
+    z->size = (uint8_t)gr__type_size((gr_type)y->dtype);
+    z->ndim = in[0]->ndim;
+    z->numel = in[0]->numel;
+    memcpy(z->dim, in[0]->dims, (size_t)z->ndim * sizeof *z->dim);
+    for (int i = 0; i < z->n; i++) {
         source *x = &z->in[i];
         *x = source_of(in[i], reads >> i & 1);
         if (x->lazy) x->lazy->refs++;
@@ -268,6 +318,20 @@ static bool defer(gr_ew_fn *fn, unsigned reads, int n, gr_tensor *const *in, gr_
     gr__share_lazy(y, z);
     gr__hold(c->scope[y->scope], y);
     return true;
+}
+
+/* One program must be able to compute y: where it would be too long, what it is made from is computed now. */
+static bool defer(gr_ew_fn *fn, unsigned reads, int n, gr_tensor *const *in, gr_tensor *y)
+{
+    int steps = 1, values = 1;
+    uint32_t mark = ++y->ctx->lazy_mark;
+    for (int i = 0; i < n; i++) {
+        if (reads >> i & 1 && in[i]->lazy && !in[i]->lazy->result) count(in[i]->lazy, mark, &steps, &values);
+        else values++;
+    }
+    bool full = steps > GR_MAX_STEPS || values > GR_MAX_VALUES;
+    if (full && !gr__settle_all(y->ctx, in, (size_t)n)) return false;
+    return wait_for((gr_lazy){ .fn = fn, .n = (uint8_t)n }, reads, in, y);
 }
 
 /* 64 KiB of f32: below that an intermediate value stays in the caches by itself. GRADUS_DEFER=n sets it; 0: nothing waits. */
@@ -325,10 +389,27 @@ static bool run_many(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *
         if (!read) continue;
         value[num++] = (gr_value){ p[k], t[k]->flags & GR_T_CONTIGUOUS ? NULL : gr__stride(t[k]), (int)gr__type_size((gr_type)t[k]->dtype), k == 0 };
     }
-    return gr__run_program(y->ctx, &(gr_program){ y->ndim, num, 1, y->dims, value, &step });
+    return gr__run_program(y->ctx, &(gr_program){ y->ndim, num, 1, 0, y->dims, value, &step, NULL });
 }
 
 bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
 {
     return t[0]->numel == 1 ? run_one(fn, count, t) : run_many(fn, reads, count, t);
+}
+
+bool gr__run_sum(gr_tensor *x, double over, gr_tensor *y)
+{
+    const gr_lazy z = { .sum = gr__kernels()->reduce[GR_REDUCE_sum][x->dtype - 1], .over = over, .n = 1, .size = (uint8_t)gr__type_size((gr_type)x->dtype) };
+    if (x->lazy && !x->lazy->result && !y->ctx->observer) return wait_for(z, 1, &x, y);
+    if (!gr__ready(x) || !gr__give_memory(y->ctx->scope[y->scope], y)) return false;
+    const int64_t blocks = (x->numel + GR_BLOCK - 1) / GR_BLOCK;
+    if (blocks <= 1) return sum_up(&z, x->data, x->numel, y->data), true;
+    gr_block *totals = gr__block_new(y->ctx, (size_t)blocks * z.size);
+    if (!totals) return false;
+    const gr_value value = { .data = x->data, .size = z.size };
+    const gr_block_sums sum = { z.sum, 0, gr__block_data(totals) };
+    const bool ok = gr__run_program(y->ctx, &(gr_program){ 1, 1, 0, 1, &x->numel, &value, NULL, &sum });
+    if (ok) sum_up(&z, sum.total, blocks, y->data);
+    gr__block_unref(y->ctx, totals);
+    return ok;
 }

@@ -132,8 +132,8 @@ struct gr_scope {
     size_t num_kept, cap_kept;
 };
 
-/* A record's flag, beside those of core.h: forward is one gr__run_elementwise, which gives y its memory and takes inputs
- * whose values still wait; so is each dx of backward. */
+/* A record's flag, beside those of core.h: forward gives y its memory and takes inputs of more than one element whose values
+ * still wait: one gr__run_elementwise or gr__run_sum. So does backward, whose dx have the shape and dtype of their inputs. */
 #define GR_OP_KERNEL (1u << 15)
 
 #define GR_SIZE_CLASSES 192

@@ -11,8 +11,11 @@
 #include <string.h>
 
 #define STEP_NS 0.15 /* for an element, about; memory included */
+#define ADDEND_NS 0.08
 enum {
-    TILE = 1024,      /* elements: eight tiles of f32 are 32 KiB */
+    CACHE = 32768,    /* bytes of the first level: a tile of every value at once */
+    TILE = 1024,      /* elements at most: what a call of a kernel costs is lost among them */
+    TILE_LEAST = 128, /* and at least */
     LONG_RUN = 256,   /* elements in a row from which a tile ends with the row, so that the row is read in place */
 };
 
@@ -78,13 +81,18 @@ enum { DENSE, CONSTANT, STRIDED, TEMPORARY };
 typedef struct prepared {
     const gr_program *p;
     uint8_t place[GR_MAX_VALUES];
-    uint8_t buffer[GR_MAX_VALUES];  /* its tile, if it is not read in place */
     uint8_t strided[GR_MAX_VALUES]; /* its layout */
+    uint8_t buffer[GR_MAX_VALUES];  /* its tile, if it is not read in place */
+    uint8_t moving[GR_MAX_VALUES];  /* values that do not lie in the same place for every tile */
+    uint8_t once[GR_MAX_STEPS];     /* steps whose operands have one value for all elements: so has the result */
+    uint8_t each[GR_MAX_STEPS];     /* the other steps */
+    bool uniform[GR_MAX_VALUES], summed[GR_MAX_VALUES];
+    int num_moving, num_once, num_each, num_buffers, num_blocks;
     layout *layouts;
-    int64_t cut;                 /* tiles end at its multiples */
-    int64_t numel, tile;
+    int64_t cut;                    /* tiles end at its multiples */
+    int64_t numel, tile, unit;      /* unit: elements that one thread takes */
     char *buffers;
-    size_t buffer_bytes, worker_bytes;
+    size_t buffer_bytes, block_bytes, worker_bytes;
 } prepared;
 
 static gr_copy_fn *copier(int size)
@@ -93,105 +101,164 @@ static gr_copy_fn *copier(int size)
     return k->copy[size == 1 ? GR_K_BOOL : size == 4 ? GR_K_F32 : GR_K_F64];
 }
 
-static void run_tile(const prepared *r, char *const *fixed, char *buffers, int64_t i, int64_t n)
+static char *buffer_of(const prepared *r, char *buffers, int v)
 {
-    const gr_program *p = r->p;
-    char *at[GR_MAX_VALUES];
-    for (int v = 0; v < p->num_values; v++) {
-        const gr_value *x = &p->value[v];
-        char *tile = buffers + (size_t)r->buffer[v] * r->buffer_bytes;
-        at[v] = r->place[v] == DENSE ? x->data + i * x->size : r->place[v] == CONSTANT ? fixed[v] : tile;
-        if (r->place[v] != STRIDED) continue;
-        const layout *l = &r->layouts[r->strided[v]];
-        int64_t index[GR_MAX_RANK], offset = offset_of(l, i, index);
-        if (l->stride[l->ndim - 1] == 1 && index[l->ndim - 1] + n <= l->dim[l->ndim - 1]) at[v] = x->data + offset * x->size;
-        else if (!x->result) transfer(l, i, n, x->data, tile, x->size, copier(x->size), true);
-    }
-    for (int s = 0; s < p->num_steps; s++) {
-        const gr_step *k = &p->step[s];
-        char *operand[GR_MAX_OPERANDS];
-        for (int j = 0; j < k->n; j++) operand[j] = at[k->value[j]];
-        k->fn(n, operand);
-    }
-    for (int v = 0; v < p->num_values; v++) {
-        const gr_value *x = &p->value[v];
-        if (r->place[v] != STRIDED || !x->result || at[v] != buffers + (size_t)r->buffer[v] * r->buffer_bytes) continue;
-        transfer(&r->layouts[r->strided[v]], i, n, x->data, at[v], x->size, copier(x->size), false);
+    return buffers + (r->summed[v] ? (size_t)r->num_buffers * r->buffer_bytes + (size_t)r->buffer[v] * r->block_bytes : (size_t)r->buffer[v] * r->buffer_bytes);
+}
+
+static void run_step(const gr_step *k, char *const *at, int64_t n)
+{
+    char *operand[GR_MAX_OPERANDS];
+    for (int j = 0; j < k->n; j++) operand[j] = at[k->value[j]];
+    k->fn(n, operand);
+}
+
+/* Where the values of elements i to i + n are: what cannot be read in place is gathered. */
+static void find(const prepared *r, char *buffers, char **at, int64_t i, int64_t n)
+{
+    for (int m = 0; m < r->num_moving; m++) {
+        const int v = r->moving[m];
+        const gr_value *x = &r->p->value[v];
+        if (r->place[v] == DENSE) {
+            at[v] = x->data + i * x->size;
+        } else if (r->place[v] == TEMPORARY) {
+            at[v] = buffer_of(r, buffers, v) + i % GR_BLOCK * x->size;
+        } else {
+            const layout *l = &r->layouts[r->strided[v]];
+            int64_t index[GR_MAX_RANK], offset = offset_of(l, i, index);
+            at[v] = buffer_of(r, buffers, v);
+            if (l->stride[l->ndim - 1] == 1 && index[l->ndim - 1] + n <= l->dim[l->ndim - 1]) at[v] = x->data + offset * x->size;
+            else if (!x->result) transfer(l, i, n, x->data, at[v], x->size, copier(x->size), true);
+        }
     }
 }
 
-/* A range of whole tiles, but for the last one. Constants are written into their tiles once. */
+/* After the steps of a tile: results with strides that were not written in place, and the sums of a block that is complete. */
+static void finish(const prepared *r, char *buffers, char *const *at, int64_t i, int64_t n)
+{
+    const gr_program *p = r->p;
+    for (int m = 0; m < r->num_moving; m++) {
+        const int v = r->moving[m];
+        const gr_value *x = &p->value[v];
+        if (r->place[v] == STRIDED && x->result && at[v] == buffer_of(r, buffers, v))
+            transfer(&r->layouts[r->strided[v]], i, n, x->data, at[v], x->size, copier(x->size), false);
+    }
+    const int64_t block = i / GR_BLOCK, done = i + n - block * GR_BLOCK;
+    if (done < GR_BLOCK && i + n < r->numel) return;
+    for (int s = 0; s < p->num_sums; s++) {
+        const gr_block_sums *k = &p->sum[s];
+        const int size = p->value[k->value].size;
+        const char *x = at[k->value] - i % GR_BLOCK * size;
+        char *y = k->total + block * size;
+        memset(y, 0, (size_t)size);
+        k->fn(1, done, x, (int64_t[]){ 0, 1 }, y, (int64_t[]){ 0, 0 });
+    }
+}
+
+/* A range of whole units, but for the last one. What is the same for all elements is written into its tile once. */
 static void run_range(void *user, int64_t first, int64_t end, int worker)
 {
     const prepared *r = user;
-    char *buffers = r->buffers + (size_t)worker * r->worker_bytes, *fixed[GR_MAX_VALUES];
-    int64_t from = first * r->tile, to = end * r->tile < r->numel ? end * r->tile : r->numel;
-    for (int v = 0; v < r->p->num_values; v++) {
-        if (r->place[v] != CONSTANT) continue;
-        fixed[v] = buffers + (size_t)r->buffer[v] * r->buffer_bytes;
-        copier(r->p->value[v].size)(to - from < r->tile ? to - from : r->tile, fixed[v], 1, r->p->value[v].data, 0);
+    const gr_program *p = r->p;
+    char *buffers = r->buffers + (size_t)worker * r->worker_bytes, *at[GR_MAX_VALUES];
+    const int64_t from = first * r->unit, to = end * r->unit < r->numel ? end * r->unit : r->numel;
+    const int64_t most = to - from < r->tile ? to - from : r->tile;
+    for (int v = 0; v < p->num_values; v++) {
+        if (r->place[v] != DENSE) at[v] = buffer_of(r, buffers, v);
+        if (r->place[v] == CONSTANT) copier(p->value[v].size)(most, at[v], 1, p->value[v].data, 0);
     }
+    for (int s = 0; s < r->num_once; s++) run_step(&p->step[r->once[s]], at, most);
     for (int64_t i = from, n; i < to; i += n) {
         n = to - i < r->tile ? to - i : r->tile;
         if (n > r->cut - i % r->cut) n = r->cut - i % r->cut;
-        run_tile(r, fixed, buffers, i, n);
+        if (p->num_sums && n > GR_BLOCK - i % GR_BLOCK) n = GR_BLOCK - i % GR_BLOCK;
+        find(r, buffers, at, i, n);
+        for (int s = 0; s < r->num_each; s++) run_step(&p->step[r->each[s]], at, n);
+        finish(r, buffers, at, i, n);
     }
 }
 
-/* Where each value lies; a tile for each one that is not read in place, used again after its last use. */
-static int prepare(prepared *r)
+/* Where each value lies. */
+static void place_values(prepared *r)
 {
     const gr_program *p = r->p;
-    uint8_t last[GR_MAX_VALUES], spare[GR_MAX_VALUES];
-    int num_spare = 0, num = 0, num_layouts = 0;
+    int num_layouts = 0;
     r->cut = INT64_MAX;
+    for (int s = 0; s < p->num_sums; s++) r->summed[p->sum[s].value] = !p->value[p->sum[s].value].data;
     for (int v = 0; v < p->num_values; v++) {
         const gr_value *x = &p->value[v];
-        r->place[v] = !x->data ? TEMPORARY : DENSE;
+        r->place[v] = x->data ? DENSE : TEMPORARY;
+        if (r->summed[v]) r->buffer[v] = (uint8_t)r->num_blocks++;
+        if (x->data || r->summed[v]) r->moving[r->num_moving++] = (uint8_t)v;
         if (!x->data || !x->stride) continue;
         layout l = layout_of(p->ndim, p->dim, x->stride);
         if (l.ndim == 1 && l.stride[0] == 1) continue;
         r->place[v] = l.ndim == 1 && l.stride[0] == 0 && !x->result ? CONSTANT : STRIDED;
-        r->buffer[v] = (uint8_t)num++;
-        if (r->place[v] == CONSTANT) continue;
+        r->uniform[v] = r->place[v] == CONSTANT;
+        r->buffer[v] = (uint8_t)r->num_buffers++;
+        if (r->uniform[v]) {
+            r->num_moving--;
+            continue;
+        }
         r->strided[v] = (uint8_t)num_layouts;
         r->layouts[num_layouts++] = l;
         int64_t run = l.stride[l.ndim - 1] == 1 ? l.dim[l.ndim - 1] : 0;
         if (run >= LONG_RUN && run < r->cut) r->cut = run;
     }
-    for (int s = 0; s < p->num_steps; s++)
-        for (int j = 0; j < p->step[s].n; j++) last[p->step[s].value[j]] = (uint8_t)s;
+}
+
+/* Which steps are run once; a tile for each temporary value, used again after its last use. */
+static void place_steps(prepared *r)
+{
+    const gr_program *p = r->p;
+    uint8_t last[GR_MAX_VALUES], spare[GR_MAX_VALUES];
+    int num_spare = 0;
     for (int s = 0; s < p->num_steps; s++) {
         const gr_step *k = &p->step[s];
-        int y = k->value[0];
-        if (r->place[y] == TEMPORARY) r->buffer[y] = num_spare ? spare[--num_spare] : (uint8_t)num++;
+        const int y = k->value[0];
+        bool uniform = r->place[y] == TEMPORARY && !r->summed[y];
+        for (int j = 1; j < k->n; j++) uniform = uniform && (r->uniform[k->value[j]] || k->value[j] == y);
+        r->uniform[y] = uniform;
+        for (int j = 0; j < k->n; j++) last[k->value[j]] = (uint8_t)s;
+        if (uniform) r->once[r->num_once++] = (uint8_t)s;
+        else r->each[r->num_each++] = (uint8_t)s;
+    }
+    for (int s = 0; s < p->num_steps; s++) {
+        const gr_step *k = &p->step[s];
+        const int y = k->value[0];
+        if (r->place[y] == TEMPORARY && !r->summed[y]) r->buffer[y] = num_spare && !r->uniform[y] ? spare[--num_spare] : (uint8_t)r->num_buffers++;
         for (int j = 1; j < k->n; j++) { /* after the result: a tile is not written to while it is read */
             int v = k->value[j];
-            if (r->place[v] != TEMPORARY || last[v] != s) continue;
+            if (r->place[v] != TEMPORARY || r->summed[v] || r->uniform[v] || last[v] != s) continue;
             spare[num_spare++] = r->buffer[v];
             last[v] = UINT8_MAX; /* the same value may be another operand */
         }
     }
-    return num;
 }
 
 bool gr__run_program(gr_ctx *c, const gr_program *p)
 {
     layout layouts[GR_MAX_VALUES];
-    prepared r;
-    r.p = p, r.layouts = layouts, r.numel = 1;
+    prepared r = { .p = p, .layouts = layouts, .numel = 1 };
     for (int d = 0; d < p->ndim; d++) r.numel *= p->dim[d];
     if (r.numel == 0) return true;
-    int num = prepare(&r);
-    r.tile = num <= 8 ? TILE : num <= 16 ? TILE / 2 : TILE / 4;
+    place_values(&r);
+    place_steps(&r);
+    size_t widest = 1;
+    for (int v = 0; v < p->num_values; v++) widest = (size_t)p->value[v].size > widest ? (size_t)p->value[v].size : widest;
+    r.tile = p->num_steps ? TILE : GR_BLOCK;
+    while (r.tile > TILE_LEAST && (size_t)r.tile * widest * (size_t)(r.num_buffers + r.num_moving) > CACHE) r.tile /= 2;
     if (r.tile > r.numel) r.tile = r.numel;
-    r.buffer_bytes = ((size_t)r.tile * 8 + 63) / 64 * 64;
-    r.worker_bytes = (size_t)num * r.buffer_bytes;
-    double ns = STEP_NS * (double)p->num_steps;
-    gr_block *b = num ? gr__block_new(c, (size_t)gr__parallel_workers(c, ns * (double)r.numel) * r.worker_bytes) : NULL;
-    if (num && !b) return false;
+    r.unit = p->num_sums ? GR_BLOCK : r.tile;
+    r.buffer_bytes = ((size_t)r.tile * widest + 63) / 64 * 64;
+    r.block_bytes = GR_BLOCK * widest;
+    r.worker_bytes = (size_t)r.num_buffers * r.buffer_bytes + (size_t)r.num_blocks * r.block_bytes;
+    const int64_t units = (r.numel + r.unit - 1) / r.unit;
+    const double ns = (STEP_NS * (double)r.num_each + ADDEND_NS * (double)p->num_sums) * (double)r.unit; /* of a unit */
+    gr_block *b = r.worker_bytes ? gr__block_new(c, (size_t)gr__parallel_workers(c, ns * (double)units) * r.worker_bytes) : NULL;
+    if (r.worker_bytes && !b) return false;
     r.buffers = b ? gr__block_data(b) : NULL;
-    gr__parallel_ranges(c, (r.numel + r.tile - 1) / r.tile, ns * (double)r.tile, run_range, &r);
+    gr__parallel_ranges(c, units, ns, run_range, &r);
     if (b) gr__block_unref(c, b);
     return true;
 }

@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 
 enum { GR_MAX_STEPS = 48, GR_MAX_VALUES = 96 };
+enum { GR_BLOCK = 4096 }; /* elements: a sum of many numbers is that of the sums of blocks, whoever computes it */
 
 /* An operand in memory, dense or with a stride for each dimension of the shape; or, where data is NULL, a value that only
  * later steps read. */
@@ -22,11 +23,19 @@ typedef struct gr_step {
     uint8_t n, value[GR_MAX_OPERANDS]; /* the result, then the operands */
 } gr_step;
 
+/* total[b] = sum of block b of a value that a step computes */
+typedef struct gr_block_sums {
+    gr_reduce_fn *fn;
+    uint8_t value;
+    char *total;
+} gr_block_sums;
+
 typedef struct gr_program {
-    int ndim, num_values, num_steps;
+    int ndim, num_values, num_steps, num_sums;
     const int64_t *dim;
     const gr_value *value;
     const gr_step *step;
+    const gr_block_sums *sum;
 } gr_program;
 
 /* Runs the steps on every element. A result may be one of its step's operands. Fails only for want of memory. */
@@ -41,5 +50,8 @@ static inline char *gr__place_of_one(gr_tensor *y)
     if (!y->data) y->flags |= GR_T_CONTIGUOUS, y->data = (char *)&y->value;
     return y->data;
 }
+
+/* y = sum of x / over, of one element; its dtype is that of x, which is contiguous. Where x waits, so does y. */
+bool gr__run_sum(gr_tensor *x, double over, gr_tensor *y);
 
 #endif

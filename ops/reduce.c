@@ -192,7 +192,7 @@ static bool accumulate(const gr_call *k, gr_tensor *y, int kernel)
 /* promoted as for the element-wise kernel `like` */
 static gr_tensor *reduce(const gr_op *op, gr_tensor *x, gr_reduce_opts o, int like)
 {
-    if (!gr__ready(x)) return NULL;
+    if (!gr__usable(x)) return NULL;
     reduce_attr a;
     memset(&a, 0, sizeof a);
     a.keepdim = o.keepdim;
@@ -258,26 +258,30 @@ static void f_min(double *y, double x) { *y = x < *y ? x : *y; }
 static bool backward_by_vjp(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { return (dx[0] = y->op->vjp(y, dy, 0)) != NULL; }
 
 /* ---- sum ---------------------------------------------------------------------------------------------------------------------*/
-static bool sum_forward(const gr_call *k, gr_tensor *y) { return accumulate(k, y, GR_REDUCE_sum); }
+/* y = sum of x / over. The sum of all may wait as x does. */
+static bool share(const gr_call *k, gr_tensor *y, double over)
+{
+    gr_tensor *x = k->in[0];
+    if (y->numel == 1 && x->numel > 1 && (x->lazy || gr_is_contiguous(x))) return gr__run_sum(x, over, y);
+    if (!gr__ready(x) || !gr__give_memory(y->ctx->scope[y->scope], y) || !accumulate(k, y, GR_REDUCE_sum)) return false;
+    for (int64_t i = 0; over != 1 && i < y->numel; i++) {
+        if (y->dtype == GR_F32) ((float *)(void *)y->data)[i] /= (float)over;
+        else ((double *)(void *)y->data)[i] /= over;
+    }
+    return true;
+}
+
+static bool sum_forward(const gr_call *k, gr_tensor *y) { return share(k, y, 1); }
 static gr_tensor *sum_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr__unreduce(dy, y->in[i], mask_of(y)); }
 static bool sum_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, 0), each(k, x, y, f_sum), true; }
 gr_tensor *gr_sum_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_sum, x, o, GR_EW_add); }
 SAMPLES(sum, "-2..2", "[0, 3]", ALLOWED)
-const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "dx = dy for every addend", .arity = 1, .flags = GR_OP_LINEAR,
+const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "dx = dy for every addend", .arity = 1, .flags = GR_OP_LINEAR | GR_OP_KERNEL,
                           .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = sum_forward, .vjp = sum_vjp,
                           .backward = backward_by_vjp, .describe = describe, .reference_tensor = sum_reference, .samples = sum_samples, .bad = sum_bad };
 
 /* ---- mean --------------------------------------------------------------------------------------------------------------------*/
-static bool mean_forward(const gr_call *k, gr_tensor *y)
-{
-    if (!accumulate(k, y, GR_REDUCE_sum)) return false;
-    const double n = (double)reduced_count(k);
-    for (int64_t i = 0; i < y->numel; i++) {
-        if (y->dtype == GR_F32) ((float *)(void *)y->data)[i] /= (float)n;
-        else ((double *)(void *)y->data)[i] /= n;
-    }
-    return true;
-}
+static bool mean_forward(const gr_call *k, gr_tensor *y) { return share(k, y, (double)reduced_count(k)); }
 static int64_t addends(const gr_tensor *y)
 {
     int64_t n = 1;
@@ -299,7 +303,7 @@ static bool mean_reference(const gr_call *k, double *const *x, double *y)
 gr_tensor *gr_mean_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_mean, x, o, GR_EW_exp); }
 SAMPLES(mean, "-2..2", "[2, 0]", ALLOWED)
 const gr_op gr_op_mean = { .name = "mean", .formula = "y = sum(x) / n", .gradient = "dx = dy / n for every addend", .arity = 1,
-                           .flags = GR_OP_LINEAR, .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = mean_forward,
+                           .flags = GR_OP_LINEAR | GR_OP_KERNEL, .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = mean_forward,
                            .vjp = mean_vjp, .backward = backward_by_vjp, .describe = describe, .reference_tensor = mean_reference, .samples = mean_samples,
                            .bad = mean_bad };
 

@@ -158,6 +158,61 @@ TEST(values_leave_a_scope_that_their_operands_do_not)
     finish(c);
 }
 
+TEST(a_sum_of_what_waits_has_the_bits_of_one_that_does_not)
+{
+    static const int64_t sizes[] = { 2, 15, 1000, 4095, 4096, 4097, 12288, 50001 };
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+        double sum[2], mean[2];
+        for (int waits = 0; waits < 2; waits++) {
+            gr_ctx *c = context(waits ? 2 : INT64_MAX);
+            gr_tensor *x = gr_randn(c, GR_SHAPE(sizes[i / 2]), .dtype = i % 2 ? GR_F64 : GR_F32);
+            gr_tensor *a = gr_sum(gr_mul(x, 3)), *b = gr_mean(gr_exp(x), .keepdim = true);
+            CHECK(waits ? !a->data && !b->data : a->data && b->data);
+            sum[waits] = gr_item(a), mean[waits] = gr_item(b);
+            finish(c);
+        }
+        CHECK(sum[0] == sum[1] && mean[0] == mean[1]);
+    }
+}
+
+TEST(a_loss_that_nobody_has_read_is_computed_with_its_gradients)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *x = gr_requires_grad(gr_zeros(c, GR_SHAPE(N)));
+    {
+        GR_SCOPE(c);
+        gr_tensor *loss = gr_mean(gr_add(gr_exp(x), 1));
+        CHECK(!loss->data);
+        gr_backward(loss);
+        ((float *)(void *)x->data)[0] = 100; /* behind everybody's back: nothing is computed from it any more */
+        CHECK(gr_item(loss) == 2);
+    }
+    CHECK_NEAR(gr_at(gr_grad(x), 9), 1.0 / N, 1e-9);
+    finish(c);
+}
+
+TEST(a_sum_that_waits_is_a_number_like_any_other)
+{
+    gr_ctx *c = context(2);
+    gr_tensor *x = gr_requires_grad(gr_full(c, GR_SHAPE(N), 2)), *kept, *dx, *weight = gr_sum(gr_mul(x, 0)), *sums[20];
+    {
+        GR_SCOPE(c);
+        kept = gr_keep(gr_sum(gr_square(x)));
+    }
+    gr_tensor *loss = gr_add(gr_mul(gr_sum(gr_exp(gr_mul(x, 0))), gr_sum(x)), gr_reshape(gr_mean(gr_square(x)), GR_SHAPE()));
+    CHECK(gr_grads(loss, &x, 1, &dx, .create_graph = true));
+    CHECK(gr_item(loss) == 2.0 * N * N + 4 && gr_item(kept) == 4.0 * N);
+    CHECK_NEAR(gr_at(dx, 1), N + 4.0 / N, 1e-6);
+    CHECK(gr_grads(gr_sum(dx), &x, 1, &dx, .grad = gr_add(gr_reshape(weight, GR_SHAPE()), 1)));
+    CHECK_NEAR(gr_at(dx, 1), 2.0 / N, 1e-9);
+    for (int i = 0; i < 20; i++) sums[i] = gr_sum(gr_add(x, i)); /* more than one program takes */
+    gr_tensor *y = gr_sum(gr_square(x));
+    gr_fill(gr_detach(x), 7);
+    for (int i = 0; i < 20; i++) CHECK(gr_item(sums[i]) == (2.0 + i) * N);
+    CHECK(gr_item(y) == 4.0 * N);
+    finish(c);
+}
+
 TEST(what_nobody_asks_for_is_never_computed)
 {
     gr_ctx *c = context(2);
