@@ -76,6 +76,7 @@ typedef struct gr_check {
 typedef enum gr_slope_kind { GR_SMOOTH, GR_KINK, GR_JUMP } gr_slope_kind;
 typedef struct gr_slope { /* left or right is NaN where that side was left out */
     double value, error, left, right, around;
+    double low, high;    /* between them lie the extrapolations of all steps, but the first */
     gr_slope_kind kind;
     int side;            /* 0, or the sign of the only side that was looked at */
 } gr_slope;

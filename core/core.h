@@ -289,6 +289,7 @@ enum {
     GR_OP_VIEW = 1,        /* y shares the memory of input 0: shape() gives strides, forward is NULL */
     GR_OP_LINEAR = 2,      /* vjp reads no input value: writing to an input afterwards is harmless */
     GR_OP_ELEMENTWISE = 4, /* y[i] depends on the i-th element of each input alone; formula and gradient are evaluated by tests */
+    GR_OP_MOVES = 8,       /* each element of y is 0 or one of an input, moved: nothing is rounded */
 };
 
 /* Inputs of a sample or bad call, as text: "[2, 3] in 0.5..2; [3]; i64 [4] in 0..2; bool [2]". */

@@ -54,6 +54,7 @@ typedef struct look {
     double h, up, down;          /* the step, and how far x really moved */
     double border;               /* the step to what counts as the border of a piece */
     int level, side;             /* side: 0, or the sign of the only side that is looked at */
+    int enough;                  /* levels in a row that have settled: along a direction, neighbours agree by luck more often */
     bool across;                 /* x lies on a border: steps may leave its piece */
 } look;
 
@@ -145,20 +146,25 @@ static bool update(const gr_check *k, look *l, int64_t i, gr_slope *s)
     l->gap[i] = l->side ? 0 : fabs(right - left);
     if (l->level == 0) {
         l->first_gap[i] = l->gap[i];
-        *s = (gr_slope){ row[0], INFINITY, left, right, fmax(fabs(left), fabs(right)), GR_SMOOTH, l->side };
+        *s = (gr_slope){ .value = row[0], .error = INFINITY, .left = left, .right = right, .around = fmax(fabs(left), fabs(right)),
+                         .low = INFINITY, .high = -INFINITY, .side = l->side };
         tell(k, l, i, row[0], s);
         return false;
     }
     int last = l->level < COLUMNS ? l->level : COLUMNS - 1;
+    double closest = INFINITY;
     for (int j = 1; j <= last; j++) {
         row[j * k->m] = row[(j - 1) * k->m] + (row[(j - 1) * k->m] - before[(j - 1) * k->m]) / (ldexp(1, l->side ? j : 2 * j) - 1);
         double e = fmax(fabs(row[j * k->m] - row[(j - 1) * k->m]), fabs(row[j * k->m] - before[(j - 1) * k->m])) + floor;
         if (e < s->error) s->error = e, s->value = row[j * k->m];
+        closest = fmin(closest, e);
     }
+    s->low = fmin(s->low, row[last * k->m]);
+    s->high = fmax(s->high, row[last * k->m]);
     s->left = left;
     s->right = right;
     tell(k, l, i, row[0], s);
-    return s->error <= fmax(0.05 * k->rtol * fabs(s->value), 2 * floor);
+    return closest <= fmax(0.05 * k->rtol * fabs(s->value), 2 * floor);
 }
 
 /* Smooth, kink or jump, from how J changed over the levels. */
@@ -172,12 +178,13 @@ static gr_slope_kind kind(const gr_check *k, const look *l, int64_t i, const gr_
 
 static bool look_at(gr_check *k, gr_path *p, double scale, look *l, gr_slope *out)
 {
-    bool found = false, settled = false, fine[2], finite;
+    bool found = false, fine[2], finite;
+    int settled = 0;
     l->h = ldexp(scale, FIRST_STEP);
     l->side = 0;
     l->across = false;
     if (!first_step(k, p, l, &found)) return false;
-    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ (double)NAN, INFINITY, (double)NAN, (double)NAN, 0, GR_SMOOTH, 0 };
+    for (int64_t i = 0; i < k->m; i++) out[i] = (gr_slope){ .value = (double)NAN, .error = INFINITY, .left = (double)NAN, .right = (double)NAN };
     if (!found) return true;
     for (l->level = 0; l->level < LEVELS; l->level++) {
         if (l->level) {
@@ -185,9 +192,10 @@ static bool look_at(gr_check *k, gr_path *p, double scale, look *l, gr_slope *ou
             if (!step(k, p, l, fine, &finite)) return false;
             if (!fine[0] || !fine[1]) return true;
         }
-        settled = true;
-        for (int64_t i = 0; i < k->m; i++) settled = update(k, l, i, &out[i]) && settled;
-        if (settled && l->level >= 2) break;
+        bool now = true;
+        for (int64_t i = 0; i < k->m; i++) now = update(k, l, i, &out[i]) && now;
+        settled = now ? settled + 1 : 0;
+        if (settled >= l->enough && l->level >= 2) break;
     }
     if (l->level == LEVELS) l->level--;
     for (int64_t i = 0; i < k->m; i++) out[i].kind = kind(k, l, i, &out[i]);
@@ -223,6 +231,7 @@ bool gr__difference(gr_check *k, gr_path *p, gr_slope *out)
     look l = { .plus = room, .minus = room + m, .first_gap = room + 2 * m, .gap = room + 3 * m, .table = room + 4 * m };
     double x = p->place ? p->x : 0, scale = p->place ? gr__difference_scale(x) : 1, near = exp2(floor(log2(fabs(x))));
     l.border = ldexp(scale, BORDER);
+    l.enough = p->place ? 1 : 2;
     bool small = x != 0 && near < scale / 4;
     const double closer_scale[2][LOOKS] = { { scale, ldexp(scale, -10), ldexp(scale, -20), 0 }, { scale, sqrt(scale * near), near, ldexp(near, -10) } };
     bool ok = look_at(k, p, scale, &l, out);

@@ -1,7 +1,8 @@
 /* Gradients against differences, derivative by derivative, in f64, with a verdict for each.
  *
  *   agree          |a - d| <= max(rtol |d|, 10 u), u the estimated error of the difference d and of rounding in a
- *   conclusive     u <= rtol |d|, or u is as small beside the other derivatives of that input or those nearby, or all is rounding
+ *   conclusive     u <= rtol |d|, or u is as small beside the other derivatives of that input or those nearby,
+ *                  or a is as close to what each step gives, or all is rounding
  *
  * What is compared: values.c, difference.c, noise.c; what bends: branch.c; what else fn must keep to: contract.c, layout.c.
  * Knows no operation.
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define SAFETY 10 /* an estimate of an error is no bound */
+#define SAFE_NOISE 100 /* how far an estimate of rounding may be too large */
 #define SUBNORMAL 1e-300 /* what is smaller has lost digits */
 #define F32_RTOL 1e-4 /* of a result in f32: its rounding, 6e-8, over the first steps, 1/16 to 1/128 */
 
@@ -21,6 +23,13 @@ static bool nothing(const gr_check *k, int64_t i, double size, double value, dou
 {
     double scale = gr__difference_scale(x);
     return size <= ulps * k->natural[i] / scale || (value == 0 && size <= 8 * k->unit * k->largest / scale);
+}
+
+/* Is the difference known to tol? By its error u; or, as rounding often does less than it may, because a lies that close to
+ * what each step gives: noise that hides a mistake would have scattered them. */
+static bool clear(double a, double u, const gr_slope *s, double tol)
+{
+    return u <= tol || (u <= SAFE_NOISE * tol && fmax(fabs(a - s->low), fabs(a - s->high)) <= tol);
 }
 
 static gr_verdict verdict(const gr_check *k, int64_t i, double a, double spread, const gr_slope *s, double x, double largest)
@@ -34,17 +43,18 @@ static gr_verdict verdict(const gr_check *k, int64_t i, double a, double spread,
     }
     if (size <= SUBNORMAL || nothing(k, i, size, s->value, x, 256)) return GR_CHECK_PASS;
     bool zero = nothing(k, i, size, s->value, x, 1024);
-    if (d <= tol) return zero || u <= k->rtol * fmax(fmax(size, largest), s->around) ? GR_CHECK_PASS : GR_CHECK_INCONCLUSIVE;
+    if (d <= tol) return zero || clear(a, u, s, k->rtol * fmax(fmax(size, largest), s->around)) ? GR_CHECK_PASS : GR_CHECK_INCONCLUSIVE;
     if (zero && d <= 3 * tol) return GR_CHECK_PASS;
     return u > k->rtol * fabs(s->value) && d <= 3 * tol ? GR_CHECK_INCONCLUSIVE : GR_CHECK_FAIL;
 }
 
-static const char *reason(const gr_check *k, int64_t i, double a, const gr_slope *s, gr_verdict v)
+static const char *reason(const gr_check *k, int64_t i, double a, double spread, const gr_slope *s, gr_verdict v)
 {
     if (v == GR_CHECK_NAN) return !isfinite(k->base[i]) ? "the value is not finite" : isnan(a) ? "the gradient is NaN" : "the gradient is infinite";
     if (v != GR_CHECK_INCONCLUSIVE) return "";
     if (s->kind == GR_JUMP) return "the function jumps here, or its slope has no bound";
     if (isnan(s->value)) return "no step stays where the function is finite: nothing around this point is in its domain";
+    if (spread > s->error) return "the gradient has too few digits here: in it terms cancel that are much larger";
     if (fabs(k->base[i]) > 1e6 * fabs(s->value)) return "rounding of so large a value hides so small a derivative: leave the constant part out, or scale x";
     if (s->side) return "only one side of x is in the domain, or on the piece that x is on, and differences there do not come close enough to a limit: move x";
     return "differences do not come close enough to a limit here: move x, or raise rtol";
@@ -72,7 +82,7 @@ void gr__check_judge(gr_check *k, int64_t output, int64_t element, double a, con
     e.x = ((const double *)(const void *)k->target[t]->data)[e.element];
     double spread = k->spread ? k->spread[output * k->first[k->num_targets] + element] : 0;
     e.verdict = verdict(k, output, a, spread, s, e.x, largest);
-    e.reason = reason(k, output, a, s, e.verdict);
+    e.reason = reason(k, output, a, spread, s, e.verdict);
     if (s->kind == GR_JUMP) e.numeric = (double)NAN, e.uncertainty = INFINITY;
     if (s->kind == GR_JUMP || (s->kind == GR_SMOOTH && s->side == 0)) e.left = e.right = (double)NAN;
     double size = fmax(fabs(a), fabs(s->value)), d = fabs(a - s->value);

@@ -59,7 +59,10 @@ static void shake_run(int64_t n, char *const *p, const int64_t *stride, void *us
     terms *t = user;
     for (int64_t i = 0; i < n; i++) {
         double v = number(t->type[0], p[0], i * stride[0]), largest = t->largest;
-        for (int k = 1; k < t->n; k++) largest = fmax(largest, fabs(number(t->type[k], p[k], i * stride[k])));
+        for (int k = 1; k < t->n; k++) {
+            double term = fabs(number(t->type[k], p[k], i * stride[k]));
+            if (isfinite(term)) largest = fmax(largest, term);
+        }
         v = shaken(v, fmax(t->unit * fabs(v), fmin(last_place(v), t->unit * largest)), t->state);
         if (t->type[0] == GR_F32) ((float *)(void *)p[0])[i * stride[0]] = (float)v;
         else ((double *)(void *)p[0])[i * stride[0]] = v;

@@ -58,7 +58,8 @@ static bool probe_direction(probe *q, uint64_t seed)
     q->expected = along(q, 0, q->n, &squares);
     q->typical = sqrt(squares / (double)q->n);
     double goal = RESOLVE * q->typical;
-    if (q->expected != 0 && goal < rtol * fabs(q->expected)) k->rtol = goal / fabs(q->expected);
+    double close = 20 * SMALLEST / SAFETY * goal; /* differences settle at a twentieth of rtol: what the tolerance below takes for certain */
+    if (q->expected != 0 && close < rtol * fabs(q->expected)) k->rtol = close / fabs(q->expected);
     gr_path p = { .from = q->from, .direction = q->direction };
     bool ok = gr__difference(k, &p, &q->slope);
     k->rtol = rtol;

@@ -88,7 +88,8 @@ enum {
 enum { GR_REDUCE_sum, GR_REDUCE_prod, GR_REDUCE_max, GR_REDUCE_min, GR_REDUCE_COUNT };
 typedef void gr_reduce_fn(int64_t m, int64_t n, const void *x, const int64_t xs[2], void *y, const int64_t ys[2]);
 
-/* Rows of n contiguous elements. */
+/* Rows of n contiguous elements. Of logsumexp y is [rows, 2], the maximum m of each row and log sum exp(x - m): their sum has not
+ * the digits of both. Where m is infinite the second is 0; a NaN makes the sum NaN. */
 typedef void gr_row_fn(int64_t rows, int64_t n, const void *x, void *y);
 typedef void gr_row_dx_fn(int64_t rows, int64_t n, const void *y, const void *dy, void *dx);
 /* y = h w + b, h = (x - mean) / sqrt(variance + eps) of each row; and its derivatives, each of which may be NULL. */

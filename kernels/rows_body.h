@@ -105,9 +105,10 @@ static APART void N(S, few_logsumexp)(int64_t n, vec *c)
 {
     mask lost = { 0 };
     for (int64_t j = 0; j < n; j++) lost |= c[j] != c[j];
-    const vec most = N(S, few_less_max)(n, c), sum = most + N(S, few_log_sum)(n, c);
-    /* a row of -inf alone, or with +inf, is its maximum, unless there is a NaN */
-    c[0] = N(S, choose)(lost, all((T)NAN), N(S, choose)(most - most == 0, sum, most));
+    const vec most = N(S, few_less_max)(n, c), log_sum = N(S, few_log_sum)(n, c);
+    const mask finite = most - most == 0;
+    c[0] = N(S, choose)(lost & ~finite, all((T)NAN), most);
+    c[1] = N(S, choose)(finite, log_sum, all(0));
 }
 static APART void N(S, few_softmax_dx)(int64_t n, vec *c)
 {
@@ -196,22 +197,21 @@ static APART void N(S, some_lse)(int64_t some, int64_t n, const T *x, T *most, d
 static void N(S, logsumexp)(int64_t rows, int64_t n, const void *x_, void *y_)
 {
     if (n <= FEW && n > 0) {
-        N(S, few)(N(S, few_logsumexp), rows, n, x_, NULL, 1, y_);
+        N(S, few)(N(S, few_logsumexp), rows, n, x_, NULL, 2, y_);
         return;
     }
     const T *x = x_;
     T *y = y_, most[GROUP];
     double log_sum[GROUP];
-    for (int64_t some; rows > 0; rows -= some, x += some * n, y += some) {
+    for (int64_t some; rows > 0; rows -= some, x += some * n, y += 2 * some) {
         some = rows_together(rows, n);
         N(S, some_lse)(some, n, x, most, log_sum);
         for (int64_t i = 0; i < some; i++) {
-            y[i] = most[i] + (T)log_sum[i];
+            y[2 * i] = most[i], y[2 * i + 1] = (T)log_sum[i];
             if (most[i] - most[i] == 0) continue;
-            y[i] = most[i]; /* a row of -inf alone, or with +inf, is its maximum, unless there is a NaN */
             int lost = 0;
             for (int64_t j = 0; j < n; j++) lost |= x[i * n + j] != x[i * n + j];
-            if (lost) y[i] = (T)NAN;
+            y[2 * i] = lost ? (T)NAN : most[i], y[2 * i + 1] = 0;
         }
     }
 }

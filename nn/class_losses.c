@@ -63,14 +63,12 @@ static bool check(const char *who, const gr_tensor *x, const gr_class_loss_opts 
     return false;
 }
 
-/* x - mean over classes of log-probabilities, weighted: (logsumexp(x) sum w - sum w x) / k, for each row */
+/* minus the mean over classes of the log-probabilities, each times its weight, for each row */
 static gr_tensor *smooth_rows(gr_tensor *x, gr_tensor *w)
 {
     int dim = x->ndim > 1;
-    double k = (double)x->dims[dim];
-    gr_tensor *lse = gr_logsumexp(x, .dims = GR_DIMS(dim));
-    if (!w) return gr_sub(lse, gr_mean(x, .dims = GR_DIMS(dim)));
-    return gr_div(gr_sub(gr_mul(lse, gr_sum(w, .keepdim = false)), gr_sum(gr_mul(x, w), .dims = GR_DIMS(dim))), k);
+    gr_tensor *p = gr_log_softmax(x, dim);
+    return gr_neg(gr_mean(w ? gr_mul(p, w) : p, .dims = GR_DIMS(dim)));
 }
 
 /* w as a factor beside x: [classes] as [1, classes, 1, ...] */

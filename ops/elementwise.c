@@ -134,8 +134,9 @@ static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
                                  .reference = ref_##NAME, .samples = samples_##NAME, .bad = no_bad_call,             \
                                  .data = &row_##NAME };
 
-#define BINARY(...) BINARY_CHECKED(__VA_ARGS__, NULL)
-#define BINARY_CHECKED(NAME, FORMULA, GRADIENT, DA, DB, FLAGS, KA, KB, REFERENCE, SHAPE)                                            \
+#define BINARY(NAME, FORMULA, GRADIENT, DA, DB, FLAGS, KA, KB, REFERENCE)                                                           \
+    BINARY_WITH(NAME, FORMULA, GRADIENT, DA, DB, FLAGS, KA, KB, REFERENCE, NULL, (FLAGS) & COMPARES ? larger : NULL)
+#define BINARY_WITH(NAME, FORMULA, GRADIENT, DA, DB, FLAGS, KA, KB, REFERENCE, SHAPE, BRANCH)                                       \
     static const row row_##NAME = { GR_EW_##NAME, { KA, KB } };                                                      \
     static double ref_##NAME(const double *p)                                                                        \
     {                                                                                                                \
@@ -146,7 +147,7 @@ static const gr_bad_call no_bad_call[] = { { NULL, NULL, GR_OK, NULL } };
     const gr_op gr_op_##NAME = { .name = #NAME, .formula = FORMULA, .gradient = GRADIENT, .arity = 2,                \
                                  .flags = GR_OP_KERNEL | GR_OP_ELEMENTWISE | FLAGS, .shape = SHAPE, .forward = forward,             \
                                  .vjp = vjp_##NAME, .backward = backward,                                            \
-                                 .branch = (FLAGS) & COMPARES ? larger : NULL, .reference = ref_##NAME,              \
+                                 .branch = BRANCH, .reference = ref_##NAME,                                          \
                                  .samples = samples_##NAME, .bad = bad_##NAME, .data = &row_##NAME };
 
 #define VJP(name) static gr_tensor *vjp_##name(gr_tensor *y, gr_tensor *dy, int i)
@@ -305,10 +306,16 @@ VJP(bce)
     if (i == 0) return gr_amul(dy, gr_div(gr_sub(A, B), gr_maximum_any(t_(gr_mul(A, q)), n_(1e-12))));
     return gr_amul(dy, gr_sub(gr_maximum_any(t_(gr_log(q)), n_(LEAST_LOG)), gr_maximum_any(t_(gr_log(A)), n_(LEAST_LOG))));
 }
+/* 0; -1 or 1 where the log of a or that of 1 - a is at its floor */
+static gr_tensor *bce_branch(const gr_call *k, gr_tensor *y)
+{
+    gr_tensor *p = k->in[0], *q = gr_sub_any(n_(1), t_(p));
+    return (void)y, gr_sub(gr_gt_any(t_(gr_log(p)), n_(LEAST_LOG)), gr_gt_any(t_(gr_log(q)), n_(LEAST_LOG)));
+}
 static double floored(double p) { return fmax(log(p), LEAST_LOG); }
-BINARY_CHECKED(bce, "y = -(b * max(log(a), -100) + (1 - b) * max(log(1 - a), -100))",
-               "da = dy * (a - b) / max(a * (1 - a), 1e-12); db = dy * (max(log(1 - a), -100) - max(log(a), -100))", "0.1..0.9", "0..1", 0,
-               GR_EW_bce_da, GR_EW_bce_db, -(b * floored(a) + (1 - b) * floored(1 - a)), bce_shape)
+BINARY_WITH(bce, "y = -(b * max(log(a), -100) + (1 - b) * max(log(1 - a), -100))",
+            "da = dy * (a - b) / max(a * (1 - a), 1e-12); db = dy * (max(log(1 - a), -100) - max(log(a), -100))", "0.1..0.9", "0..1", 0,
+            GR_EW_bce_da, GR_EW_bce_db, -(b * floored(a) + (1 - b) * floored(1 - a)), bce_shape, bce_branch)
 
 /* what max and its relatives need: constant in pieces, with a derivative that is zero and yet connected */
 #define vjp_same gr__zero_vjp

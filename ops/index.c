@@ -102,7 +102,7 @@ static const gr_bad_call gather_bad[] = {
       "gather([3, 2], i64 [1, 3]): size 3 of the index at dimension 1 is more than 2. Fix: its sizes are at most those of x, but for the indexed one" },
     { NULL, NULL, GR_OK, NULL } };
 const gr_op gr_op_gather = { .name = "gather", .formula = "y[i] = x[index[i]]", .gradient = "dx[index[i]] += dy[i]", .arity = 2,
-                             .attr_size = sizeof(index_attr), .shape = gather_shape, .forward = gather_forward, .vjp = gather_vjp,
+                             .flags = GR_OP_MOVES, .attr_size = sizeof(index_attr), .shape = gather_shape, .forward = gather_forward, .vjp = gather_vjp,
                              .describe = describe, .reference_tensor = gather_reference, .samples = gather_samples, .bad = gather_bad };
 
 /* ---- scatter_add -------------------------------------------------------------------------------------------------------------*/

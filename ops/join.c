@@ -147,7 +147,7 @@ static gr_tensor *into_1(gr_tensor **x) { return apply_unslice(x[0], 0, 1, 1, 1)
 static const gr_sample unslice_samples[] = { { "[2, 3]", into_4 }, { "[3]", into_4 }, { "[2, 3]", into_odd }, { "[0, 2]", into_4 }, { "[2, 2, 3]", into_odd }, { "[1]", into_4 }, { NULL, NULL } };
 static const gr_bad_call unslice_bad[] = { { "[2]", into_1, GR_ESHAPE, "unslice([2]): does not fit the slice it should undo. Fix: give it the shape of the slice" }, { NULL, NULL, GR_OK, NULL } };
 const gr_op gr_op_unslice = { .name = "unslice", .formula = "y = zeros, x in place of the slice", .gradient = "dx = dy[start:stop:step]", .arity = 1,
-                              .flags = GR_OP_LINEAR, .attr_size = sizeof(slice_attr), .shape = unslice_shape, .forward = unslice_forward,
+                              .flags = GR_OP_LINEAR | GR_OP_MOVES, .attr_size = sizeof(slice_attr), .shape = unslice_shape, .forward = unslice_forward,
                               .vjp = unslice_vjp, .describe = describe, .reference_tensor = unslice_reference, .samples = unslice_samples,
                               .bad = unslice_bad };
 
@@ -250,6 +250,6 @@ static const gr_bad_call cat_bad[] = {
     { "[2]; [3]", stack_1, GR_ESHAPE, "cat([2], [3]): input 1 differs in shape from input 0. Fix: stack takes tensors of one shape" },
     { "[]; []", cat_0, GR_EINDEX, "cat([]): a scalar has no dimension 0. Fix: reshape it to [1] first" },
     { NULL, NULL, GR_OK, NULL } };
-const gr_op gr_op_cat = { .name = "cat", .formula = "y = x0, x1, ... end to end", .gradient = "dx_i = its part of dy", .arity = -1, .flags = GR_OP_LINEAR,
+const gr_op gr_op_cat = { .name = "cat", .formula = "y = x0, x1, ... end to end", .gradient = "dx_i = its part of dy", .arity = -1, .flags = GR_OP_LINEAR | GR_OP_MOVES,
                           .attr_size = sizeof(cat_attr), .shape = cat_shape, .forward = cat_forward, .vjp = cat_vjp,
                           .reference_tensor = cat_reference, .samples = cat_samples, .bad = cat_bad };

@@ -130,7 +130,7 @@ static const gr_bad_call select_bad[] = {
     { "[3]; i64 [2] in 0..2", select_1, GR_EINDEX, "index_select([3]): dimension 1 is out of range. Fix: use -1 to 0" },
     { NULL, NULL, GR_OK, NULL } };
 const gr_op gr_op_index_select = { .name = "index_select", .formula = "y[i, j] = x[index[i], j]", .gradient = "dx[index[i], j] += dy[i, j]", .arity = 2,
-                                   .attr_size = sizeof(select_attr), .shape = select_shape, .forward = select_forward,
+                                   .flags = GR_OP_MOVES, .attr_size = sizeof(select_attr), .shape = select_shape, .forward = select_forward,
                                    .vjp = select_vjp, .describe = describe, .reference_tensor = select_reference,
                                    .samples = select_samples, .bad = select_bad };
 

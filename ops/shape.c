@@ -366,6 +366,6 @@ static gr_tensor *apply_copy(gr_tensor **x) { return gr__apply1(&gr_op_contiguou
 static gr_tensor *copy_of_null(gr_tensor **x) { return gr_apply(&gr_op_contiguous, (gr_tensor *[]){ x[0], NULL }, 2, NULL); }
 static const gr_sample contiguous_samples[] = { { "[2, 3]", apply_copy }, { "[]", apply_copy }, { "[0, 3]", apply_copy }, { "[2, 1, 3]", apply_copy }, { "[4]", apply_copy }, { "[1]", apply_copy }, { NULL, NULL } };
 static const gr_bad_call contiguous_bad[] = { { "[2]", copy_of_null, GR_EVALUE, "contiguous: input 1 is NULL. Fix: pass a tensor" }, { NULL, NULL, GR_OK, NULL } };
-const gr_op gr_op_contiguous = { .name = "contiguous", .formula = "y = x, copied", .gradient = "dx = dy", .arity = 1, .flags = GR_OP_LINEAR,
+const gr_op gr_op_contiguous = { .name = "contiguous", .formula = "y = x, copied", .gradient = "dx = dy", .arity = 1, .flags = GR_OP_LINEAR | GR_OP_MOVES,
                                  .shape = contiguous_shape, .forward = contiguous_forward, .vjp = contiguous_vjp,
                                  .reference_tensor = copy_reference, .samples = contiguous_samples, .bad = contiguous_bad };

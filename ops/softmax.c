@@ -151,7 +151,48 @@ static bool lse_shape(gr_call *k)
     k->ndim--;
     return true;
 }
-static bool lse_forward(const gr_call *k, gr_tensor *y) { return run_rows(k, y, gr__kernels()->logsumexp); }
+/* f(rows, two, user) for some rows from first on: two[2 i] is the maximum m of row i, two[2 i + 1] is log sum exp(x - m) */
+#define ROWS_AT_ONCE 64
+typedef void some_sums_fn(int64_t first, int64_t rows, const void *two, void *user);
+typedef struct sums_job {
+    int type;
+    int64_t n;
+    const char *x;
+    some_sums_fn *f;
+    void *user;
+} sums_job;
+static void some_sums(void *user, int64_t begin, int64_t end, int worker)
+{
+    const sums_job *j = user;
+    double two[2 * ROWS_AT_ONCE]; /* of either type */
+    (void)worker;
+    for (int64_t i = begin, rows; i < end; i += rows) {
+        rows = end - i < ROWS_AT_ONCE ? end - i : ROWS_AT_ONCE;
+        gr__kernels()->logsumexp[j->type](rows, j->n, j->x + i * j->n * (j->type == GR_K_F32 ? 4 : 8), two);
+        j->f(i, rows, two, j->user);
+    }
+}
+static void run_sums(const gr_call *k, gr_tensor *y, some_sums_fn *f, void *user)
+{
+    const gr_tensor *x = k->in[0];
+    sums_job j = { gr__kt(x), x->dims[x->ndim - 1], x->data, f, user };
+    if (y->numel) gr__parallel_ranges(k->ctx, y->numel, ROW_NS(j.n), some_sums, &j);
+}
+#define LSE(S, T)                                                                                                    \
+    static void S##_lse(int64_t first, int64_t rows, const void *two_, void *y_)                                     \
+    {                                                                                                                \
+        const T *two = two_;                                                                                         \
+        T *y = (T *)y_ + first;                                                                                      \
+        for (int64_t i = 0; i < rows; i++) y[i] = two[2 * i] + two[2 * i + 1];                                       \
+    }
+LSE(f32, float)
+LSE(f64, double)
+static bool lse_forward(const gr_call *k, gr_tensor *y)
+{
+    if (!gr_is_contiguous(k->in[0])) return gr_reject(k, GR_EVALUE, "call the public function", "the input is not contiguous");
+    run_sums(k, y, y->dtype == GR_F32 ? f32_lse : f64_lse, y->data);
+    return true;
+}
 static gr_tensor *lse_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
     gr_tensor *x = y->in[i];
@@ -216,19 +257,38 @@ static bool ce_shape(gr_call *k)
     return true;
 }
 
+typedef struct ce_job {
+    int type;
+    int64_t n;
+    bool classes;
+    size_t size, target_row; /* bytes: of an element, of a row of the target */
+    const char *x, *t, *dy;
+    char *y, *dx;
+} ce_job;
+
 #define CE(S, T)                                                                                                     \
-    /* y holds the log-sum-exp of each row */                                                                        \
-    static void S##_ce(int64_t rows, int64_t n, const void *x_, bool classes, const void *t, void *y_)               \
+    /* log sum exp(x - m) - (x[t] - m), m = max x: the digits of a small loss do not drown in m */                   \
+    static void S##_ce(int64_t first, int64_t rows, const void *two_, void *job)                                     \
     {                                                                                                                \
-        const int64_t *c = t;                                                                                        \
-        const T *p = t, *x = x_;                                                                                     \
-        T *y = y_;                                                                                                   \
-        for (int64_t i = 0; i < rows; i++, x += n) {                                                                 \
-            T lse = y[i], sum = 0;                                                                                   \
-            if (classes) sum = lse - x[c[i]];                                                                        \
-            else for (int64_t j = 0; j < n; j++) sum += p[i * n + j] == 0 ? 0 : p[i * n + j] * (lse - x[j]);         \
+        const ce_job *k = job;                                                                                       \
+        const int64_t n = k->n, *c = (const int64_t *)(const void *)k->t + first;                                    \
+        const T *two = two_, *x = (const T *)(const void *)k->x + first * n, *p = (const T *)(const void *)k->t + first * n; \
+        T *y = (T *)(void *)k->y + first;                                                                            \
+        for (int64_t i = 0; i < rows; i++, x += n, two += 2) {                                                       \
+            T sum = 0;                                                                                               \
+            if (k->classes) sum = two[1] - (x[c[i]] - two[0]);                                                       \
+            else for (int64_t j = 0; j < n; j++) sum += p[i * n + j] == 0 ? 0 : p[i * n + j] * (two[1] - (x[j] - two[0])); \
             y[i] = sum;                                                                                              \
         }                                                                                                            \
+    }                                                                                                                \
+    /* p - 1, p being element c of a row of softmax: where p is near 1, minus the sum of the others has more digits */    \
+    static T S##_less_1(int64_t n, T *row, int64_t c)                                                                 \
+    {                                                                                                                \
+        if (row[c] < (T)0.99) return row[c] - 1;                                                                      \
+        T rest = 0;                                                                                                  \
+        row[c] = 0;                                                                                                  \
+        gr__kernels()->reduce[GR_REDUCE_sum][sizeof(T) == 4 ? GR_K_F32 : GR_K_F64](1, n, row, (int64_t[]){ n, 1 }, &rest, (int64_t[]){ 0, 0 }); \
+        return -rest;                                                                                                \
     }                                                                                                                \
     /* dx holds softmax(x): dx = dy (softmax(x) sum(t) - t), a zero dy absorbing */                                  \
     static void S##_ce_dx(int64_t rows, int64_t n, bool classes, const void *t, const void *dy_, void *dx_)          \
@@ -240,7 +300,7 @@ static bool ce_shape(gr_call *k)
             const T g = dy[i];                                                                                       \
             T sum = 0;                                                                                               \
             if (classes) {                                                                                           \
-                dx[c[i]] -= 1;                                                                                       \
+                dx[c[i]] = S##_less_1(n, dx, c[i]);                                                                  \
                 for (int64_t j = 0; j < n; j++) dx[j] = g == 0 ? 0 : g * dx[j];                                      \
                 continue;                                                                                            \
             }                                                                                                        \
@@ -251,30 +311,12 @@ static bool ce_shape(gr_call *k)
 CE(f32, float)
 CE(f64, double)
 
-typedef struct ce_job {
-    int type;
-    int64_t n;
-    bool classes;
-    size_t size, target_row; /* bytes: of an element, of a row of the target */
-    const char *x, *t, *dy;
-    char *y, *dx;
-} ce_job;
 static ce_job ce_job_of(const gr_tensor *x, const gr_tensor *t)
 {
     const int64_t n = x->dims[x->ndim - 1];
     const size_t size = gr__type_size((gr_type)x->dtype);
     const bool classes = t->dtype == GR_I64;
     return (ce_job){ .type = gr__kt(x), .n = n, .classes = classes, .size = size, .target_row = classes ? sizeof(int64_t) : (size_t)n * size, .x = x->data, .t = t->data };
-}
-static void some_ce(void *user, int64_t begin, int64_t end, int worker)
-{
-    const ce_job *j = user;
-    const size_t row = (size_t)begin;
-    const char *x = j->x + row * (size_t)j->n * j->size, *t = j->t + row * j->target_row;
-    char *y = j->y + row * j->size;
-    (void)worker;
-    gr__kernels()->logsumexp[j->type](end - begin, j->n, x, y);
-    (j->type == GR_K_F32 ? f32_ce : f64_ce)(end - begin, j->n, x, j->classes, t, y);
 }
 static void some_ce_dx(void *user, int64_t begin, int64_t end, int worker)
 {
@@ -292,17 +334,17 @@ static bool ce_forward(const gr_call *k, gr_tensor *y)
     if (!gr_is_contiguous(t)) return gr_reject(k, GR_EVALUE, "call gr_cross_entropy_rows", "the target is not contiguous");
     ce_job j = ce_job_of(x, t);
     j.y = y->data;
-    if (y->numel) gr__parallel_ranges(k->ctx, y->numel, ROW_NS(j.n), some_ce, &j);
+    run_sums(k, y, j.type == GR_K_F32 ? f32_ce : f64_ce, &j);
     return true;
 }
 static gr_tensor *ce_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
     gr_tensor *x = y->in[0], *t = y->in[1], *g = gr_unsqueeze(dy, -1);
     if (i == 1) return gr_amul(g, gr_neg(gr_log_softmax(x, -1)));
-    gr_tensor *p = gr_softmax(x, -1);
-    if (t->dtype != GR_I64) return gr_amul(g, gr_sub_any(t_(gr_mul_any(t_(p), t_(gr_sum(t, LAST)))), t_(t)));
-    gr_tensor *minus = gr_full(x->ctx, gr_dims_like(g), -1, .dtype = (gr_type)x->dtype);
-    return gr_amul(g, gr_scatter_add(p, -1, gr_unsqueeze(t, -1), minus));
+    if (t->dtype != GR_I64) return gr_amul(g, gr_sub_any(t_(gr_mul_any(t_(gr_softmax(x, -1)), t_(gr_sum(t, LAST)))), t_(t)));
+    gr_tensor *log_p = gr_log_softmax(x, -1), *number = gr_arange(x->ctx, 0, (double)x->dims[x->ndim - 1], 1, .dtype = GR_I64);
+    gr_tensor *hit = gr_eq_any(t_(gr_unsqueeze(t, -1)), t_(number)); /* there p - 1, with the digits that it has near 0 */
+    return gr_amul(g, gr_where_any(hit, t_(gr_expm1(log_p)), t_(gr_exp(log_p))));
 }
 static bool ce_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {

@@ -31,6 +31,8 @@ static gr_tensor *where_vjp(gr_tensor *y, gr_tensor *dy, int i)
     return i == 1 ? gr_where_any(y->in[0], g, zero) : gr_where_any(y->in[0], zero, g);
 }
 
+static gr_tensor *where_branch(const gr_call *k, gr_tensor *y) { return (void)y, k->in[0]; }
+
 static double where_reference(const double *x) { return x[0] != 0 ? x[1] : x[2]; }
 
 gr_tensor *gr_where(gr_tensor *c, gr_tensor *a, gr_tensor *b)
@@ -84,7 +86,7 @@ static const gr_bad_call where_bad[] = {
 
 const gr_op gr_op_where = { .name = "where", .formula = "y = where(c, a, b)", .gradient = "da = where(c, dy, 0); db = where(c, 0, dy)",
                             .arity = 3, .flags = GR_OP_KERNEL | GR_OP_ELEMENTWISE, .shape = where_shape, .forward = where_forward,
-                            .vjp = where_vjp, .reference = where_reference, .samples = where_samples, .bad = where_bad };
+                            .vjp = where_vjp, .branch = where_branch, .reference = where_reference, .samples = where_samples, .bad = where_bad };
 
 /* ---- astype --------------------------------------------------------------------------------------------------------------*/
 typedef struct astype_attr {

@@ -92,6 +92,27 @@ static bool values_agree(one *o)
     return seen > 0 || say(o, "does not call the operation");
 }
 
+/* What says that it moves elements gives no other ones. */
+static bool moves(one *o)
+{
+    gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64 });
+    o->type = GR_F64;
+    gr_tensor *base[MAX_INPUTS], *y = make(c, o, base) ? call(base, o) : NULL;
+    double *got = y ? read_all(y) : NULL, *in[MAX_INPUTS] = { 0 };
+    bool ok = got != NULL;
+    for (int i = 0; i < o->n; i++) in[i] = read_all(base[i]);
+    for (int64_t e = 0; ok && e < y->numel; e++) {
+        bool found = got[e] == 0;
+        for (int i = 0; i < o->n; i++)
+            for (int64_t k = 0; k < base[i]->numel && !found; k++) found = in[i][k] == got[e];
+        ok = found;
+    }
+    for (int i = 0; i < o->n; i++) free(in[i]);
+    free(got);
+    gr_ctx_free(c);
+    return ok || say(o, "the record has GR_OP_MOVES, but elements are changed");
+}
+
 /* ---- derivatives -----------------------------------------------------------------------------------------------------------*/
 static bool gradients_agree(one *o)
 {
@@ -203,6 +224,7 @@ static bool check(const gr_op *op, const gr_sample *s, layout l)
     o.n = parse_inputs(s->inputs, o.in);
     if (o.n < 0) return say(&o, "cannot read the inputs");
     bool ok = values_agree(&o);
+    if (op->flags & GR_OP_MOVES) ok = moves(&o) && ok;
     if (op->vjp) ok = gradients_agree(&o) && sweeps_agree(&o) && ok;
     if (l == DENSE || l == EXPANDED) ok = survives_any_allocation_failure(&o) && ok;
     return ok;

@@ -228,6 +228,26 @@ TEST(cross_entropy_of_far_logits_stays_finite)
     CHECK(gr_at(gr_grad(x), 0, 0) == 1 && gr_at(gr_grad(x), 0, 1) == -1);
     gr_ctx_free(c);
 }
+/* n logits far from 0, of which the first is 20 above the others; the target is class t, by its number and as a probability */
+static void check_far_top(gr_type type, int64_t n, int64_t t, double far)
+{
+    gr_ctx *c = gr_ctx_new(NULL);
+    double small = log1p((double)(n - 1) * exp(-20)), want = t ? 20 + small : small, unit = type == GR_F32 ? 0x1p-23 : 0x1p-52;
+    gr_tensor *x = gr_full(c, GR_SHAPE(2, n), far, .dtype = type), *p = gr_zeros(c, GR_SHAPE(2, n), .dtype = type);
+    for (int i = 0; i < 2; i++) {
+        gr_copy_to(gr_select(gr_select(x, 0, i), 0, 0), gr_full(c, GR_SHAPE(), far + 20, .dtype = type));
+        gr_copy_to(gr_select(gr_select(p, 0, i), 0, t), gr_full(c, GR_SHAPE(), 1, .dtype = type));
+    }
+    gr_tensor *loss = gr_cross_entropy_rows(x, gr_full(c, GR_SHAPE(2), (double)t, .dtype = GR_I64)), *soft = gr_cross_entropy_rows(x, p);
+    for (int i = 0; i < 2; i++) CHECK(fabs(gr_at(loss, i) - want) <= 8 * unit * want && fabs(gr_at(soft, i) - want) <= 8 * unit * want);
+    CHECK_STR(gr_message(c), "");
+    gr_ctx_free(c);
+}
+TEST(cross_entropy_keeps_the_digits_of_a_small_loss_of_large_logits)
+{
+    for (int64_t n = 2; n < 200; n = 3 * n + 1)
+        for (int64_t t = 0; t < 2; t++) check_far_top(GR_F32, n, t, 0x1p17), check_far_top(GR_F64, n, t, -0x1p40);
+}
 
 /* ---- indexing --------------------------------------------------------------------------------------------------------------------*/
 static gr_tensor *twice_the_first(gr_tensor *x)
