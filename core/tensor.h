@@ -356,11 +356,11 @@ int64_t gr__defer_default(void);
 bool gr__released_error(const gr_tensor *t); /* false */
 static inline bool gr__usable(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || t->lazy || gr__released_error(t)); }
 static inline bool gr__ready(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || gr__settle(t)); }
-/* Floats of one context, dtype and shape, that a call may take as they are? */
+/* Floats of one context, dtype and shape, that a kernel may take as they are? Several elements may wait, one may not. */
 static inline bool gr__alike(const gr_tensor *a, const gr_tensor *b)
 {
-    return a && b && a->ctx == b->ctx && a->ctx->code == GR_OK && a->dtype >= GR_F32 && a->dtype == b->dtype && (a->data || a->lazy) && (b->data || b->lazy) &&
-           gr__same_shape(a, b);
+    return a && b && a->ctx == b->ctx && a->ctx->code == GR_OK && a->dtype >= GR_F32 && a->dtype == b->dtype &&
+           (a->data || (a->lazy && a->numel > 1)) && (b->data || (b->lazy && b->numel > 1)) && gr__same_shape(a, b);
 }
 
 #endif
