@@ -86,7 +86,7 @@ static void decide(gr_branches *b, const gr_call *call, gr_tensor *y)
 static void made(void *user, const gr_call *call, gr_tensor *y)
 {
     gr_branches *b = user;
-    if (b->shake && gr_is_float(y) && !(call->op->flags & (GR_OP_VIEW | GR_OP_MOVES)) && !call->op->branch) /* to choose rounds nothing */
+    if (b->shake && gr_is_float(y) && !(b->spare_f32 && y->dtype == GR_F32) && !(call->op->flags & (GR_OP_VIEW | GR_OP_MOVES)) && !call->op->branch) /* to choose rounds nothing */
         gr__noise_shake(call, y, b->coarse, &b->shake);
     b->hash = mix(b->hash, (uint64_t)(uintptr_t)call->op);
     b->made++;

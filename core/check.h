@@ -22,7 +22,8 @@ typedef struct gr_path {
 /* What one run of the function decided. */
 typedef struct gr_branches {
     uint64_t shake;       /* not 0: moves each result by a unit in its last place (noise.c), */
-    bool coarse;          /* or in the last place that f32 has */
+    bool coarse;          /* or in the last place that f32 has, */
+    bool spare_f32;       /* but none that is f32 */
     uint64_t hash;        /* of all operations and decisions */
     int64_t made;         /* operations */
     uint64_t *each;       /* NULL, or the hash after each of the first num_each */
@@ -53,6 +54,7 @@ typedef struct gr_check {
     gr_gradcheck_report *report;
     int order, via;      /* via: above order 2, the target that the derivatives before go by */
     bool full, fast, explain, reseed;
+    bool coarse;         /* something on the way is f32, whatever the inputs are */
     uint64_t seed, drawn; /* the random stream at the first call, and with .reseed at each */
     int64_t told;        /* the value of which the report hears every step, or -1 */
     int64_t m;           /* values */
@@ -112,12 +114,15 @@ void gr__noise_shake(const gr_call *k, gr_tensor *y, bool coarse, uint64_t *stat
 const gr_observer *gr__branches_listen(gr_ctx *c, gr_branches *b, gr_observer *ear);
 bool gr__branches_name(gr_check *k, double step); /* a note that names the operation that switches where k->bend is */
 
+/* cut.c: a note that names the operation where the path of this element is cut, if one is: *found. False: an error stands. */
+bool gr__check_cut(gr_check *k, int target, int64_t element, bool *found);
+
 /* contract.c: what every function must keep to, whatever its values. False: broken, and the report says how. */
 bool gr__check_contract(gr_check *k);
 void gr__check_unused(gr_check *k); /* notes the inputs that no gradient reaches, where differences agree with that */
 
 /* diagnosis.c: a, d [outputs, elements]: what kind of mistake explains that they differ? */
-void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const double *d);
+bool gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const double *d);
 
 /* probe.c: .fast */
 bool gr__check_fast(gr_check *k);

@@ -52,7 +52,7 @@ static bool same_bits(const double *a, const double *b, int64_t n)
 static void made(void *user, const gr_call *call, gr_tensor *y)
 {
     contract *t = user;
-    (void)y;
+    t->coarse = t->coarse || y->dtype == GR_F32;
     for (int i = 0; i < call->n; i++) {
         gr_tensor *in = call->in[i];
         bool ours = !gr_needs_grad(in) || in->scope >= t->depth;
@@ -140,8 +140,71 @@ bool gr__contract_sweep(contract *t, gr_tensor *y, gr_tensor *v, bool composed, 
     return true;
 }
 
-/* The first element where a and b differ by more than t->close of the largest of its input; -1 if none does. */
-static int64_t differs(const contract *t, const double *a, const double *b)
+/* ---- rounding ---------------------------------------------------------------------------------------------------*/
+#define RUNS 6
+#define SAFETY 16
+
+/* far[element] = how far rounding, to f32 if coarse, moves the gradient, *value the same of y: inputs and results in f64 are
+ * moved by a unit in their last place. *piece: the decisions where nothing is moved; a unit of f64 must not change them. */
+static bool condition(contract *t, bool coarse, double *far, double *value, uint64_t *piece)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    double *part = gr__check_doubles(k->c, 3 * t->n), *from = part + t->n, *want = from + t->n, *v = NULL;
+    int64_t m = 0;
+    if (!part) return false;
+    for (int i = 0; i < k->num_targets; i++)
+        if (!gr_read(k->target[i], from + k->first[i])) return false;
+    memset(far, 0, (size_t)t->n * sizeof *far);
+    *value = 0;
+    for (uint64_t run = 0; run <= RUNS; run++) {
+        gr_branches heard = { .shake = run, .coarse = coarse, .spare_f32 = !t->coarse };
+        gr_observer ear;
+        const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
+        gr__noise_inputs(k, from, coarse ? 0x1p-23 : 0x1p-52, run);
+        gr_tensor *y = gr__contract_call(t, false);
+        const uint64_t way = heard.hash;
+        bool ran = y && gr_needs_grad(y) && gr__contract_sweep(t, y, gr__check_weights(y, 1), false, run ? part : want, NULL);
+        k->c->observer = before;
+        gr__noise_inputs(k, from, 0, 0);
+        if (k->c->code == GR_EVALUE) gr_clear_error(k->c);
+        if (ran && !v && (v = gr__check_doubles(k->c, 2 * y->numel))) ran = gr_read(y, v), m = y->numel;
+        if (ran && v && y->numel == m) ran = gr_read(y, v + m);
+        if (k->c->code != GR_OK) return false;
+        if (run == 0) *piece = way;
+        if (!ran || run == 0 || (!coarse && way != *piece)) continue;
+        for (int64_t e = 0; e < t->n; e++) far[e] = isfinite(part[e]) ? fmax(far[e], fabs(part[e] - want[e])) : coarse ? INFINITY : far[e];
+        for (int64_t i = 0; i < m; i++) *value = isfinite(v[i] - v[m + i]) ? fmax(*value, fabs(v[i] - v[m + i])) : *value;
+    }
+    return true;
+}
+
+static bool measure_rounding(contract *t)
+{
+    gr_check *k = t->k;
+    GR_SCOPE(k->c);
+    size_t bytes = 2 * (size_t)k->n * sizeof *k->x; /* k->target lies behind k->x */
+    gr_tensor **now = gr__arena_alloc(gr__scope_now(k->c), bytes);
+    uint64_t piece;
+    if (!now) return false;
+    memcpy(now, k->x, bytes);
+    memcpy(k->x, t->x, bytes);
+    t->moved = t->room;
+    bool ok = condition(t, false, t->moved, &t->moved_value, &piece);
+    memcpy(k->x, now, bytes);
+    return ok;
+}
+
+double gr__contract_rounding(contract *t, int64_t element)
+{
+    if (!t->moved && !measure_rounding(t)) return INFINITY; /* an error stands */
+    return SAFETY * (element < 0 ? t->moved_value : t->moved[element]);
+}
+
+/* ---- what is compared ------------------------------------------------------------------------------------------------*/
+/* The first element where a and b differ by more than t->close of the largest of its input, and by more than rounding explains;
+ * -1 if none does. */
+static int64_t differs(contract *t, const double *a, const double *b)
 {
     for (int i = 0; i < t->k->num_targets; i++) {
         double largest = 0;
@@ -149,7 +212,7 @@ static int64_t differs(const contract *t, const double *a, const double *b)
         for (int64_t e = from; e < to; e++)
             if (isfinite(a[e]) && isfinite(b[e])) largest = fmax(largest, fmax(fabs(a[e]), fabs(b[e])));
         for (int64_t e = from; e < to; e++)
-            if (isfinite(a[e]) && isfinite(b[e]) && fabs(a[e] - b[e]) > t->close * largest + TINY) return e;
+            if (isfinite(a[e]) && isfinite(b[e]) && fabs(a[e] - b[e]) > t->close * largest + TINY && fabs(a[e] - b[e]) > gr__contract_rounding(t, e)) return e;
     }
     return -1;
 }
@@ -220,6 +283,9 @@ static bool transposed(contract *t, gr_tensor *y, bool *ok)
         if (!ju || !jv) return false;
         double size = 0, more = 0, a = gr__check_dot(v, ju, &size), b = gr__check_dot(jv, u, &more);
         if (!isfinite(a) || !isfinite(b) || fabs(a - b) <= t->close * (size + more) + TINY || x->numel == 0) continue;
+        double rounding = 0;
+        for (int64_t e = k->first[i]; e < k->first[i + 1]; e++) rounding += gr__contract_rounding(t, e);
+        if (fabs(a - b) <= rounding) continue;
         char text[64];
         gr__check_say(k, GR_CHECK_FAIL, "vjp and jvp by %s disagree: <v, J u> is %.9g, <J^T v, u> is %.9g: the transpose is wrong, not only the formula: is dy "
                       "used without the graph (detached, or read as numbers)?", gr__contract_name(k, i, text), a, b);
@@ -230,37 +296,8 @@ static bool transposed(contract *t, gr_tensor *y, bool *ok)
 
 /* ---- f32 -------------------------------------------------------------------------------------------------------*/
 #define FAR_F32 1e-2   /* of the largest element: more than rounding of a function in good condition */
-#define RUNS_F32 6
 #define SAFETY_F32 16
 #define UNITS_F32 1024 /* inside one operation: sums of so many terms */
-
-/* far[element] = how far rounding to f32 moves the gradient: inputs and results in f64 are moved by a unit in the last place of f32. */
-static bool condition(contract *t, const double *want, double *far, uint64_t *piece)
-{
-    gr_check *k = t->k;
-    GR_SCOPE(k->c);
-    double *part = gr__check_doubles(k->c, 2 * t->n), *from = part + t->n;
-    if (!part) return false;
-    for (int i = 0; i < k->num_targets; i++)
-        if (!gr_read(k->target[i], from + k->first[i])) return false;
-    memset(far, 0, (size_t)t->n * sizeof *far);
-    for (uint64_t run = 0; run <= RUNS_F32; run++) {
-        GR_SCOPE(k->c);
-        gr_branches heard = { .shake = run, .coarse = true };
-        gr_observer ear;
-        const gr_observer *before = gr__branches_listen(k->c, &heard, &ear);
-        gr__noise_inputs(k, from, 0x1p-23, run);
-        gr_tensor *y = gr__contract_call(t, false);
-        if (run == 0) *piece = heard.hash;
-        bool ran = y && gr_needs_grad(y) && gr__contract_sweep(t, y, gr__check_weights(y, 1), false, part, NULL);
-        k->c->observer = before;
-        gr__noise_inputs(k, from, 0, 0);
-        if (k->c->code == GR_EVALUE) gr_clear_error(k->c);
-        if (k->c->code != GR_OK) return false;
-        for (int64_t e = 0; ran && e < t->n; e++) far[e] = isfinite(part[e]) ? fmax(far[e], fabs(part[e] - want[e])) : INFINITY;
-    }
-    return true;
-}
 
 /* The worst element of input i in f32 against f64: a mistake, or digits that f32 does not have? */
 static void compare_f32(contract *t, int i, const double *seen, const double *want, const double *far, bool same_piece)
@@ -294,6 +331,7 @@ static bool also_in_f32(contract *t, const double *want)
     gr_tensor **g = gr__arena_alloc(gr__scope_now(k->c), 2 * (size_t)k->num_targets * sizeof *g), **x = g + k->num_targets, *y = NULL;
     gr_tensor **in = gr__arena_alloc(gr__scope_now(k->c), (size_t)k->n * sizeof *in);
     uint64_t piece = 0;
+    double value;
     bool any = false;
     if (!part || !g || !in) return false;
     for (int i = 0; i < k->num_targets; i++) {
@@ -301,7 +339,7 @@ static bool also_in_f32(contract *t, const double *want)
         any = any || x[i]->dtype == GR_F32;
     }
     if (!any) return true;
-    if (!condition(t, want, far, &piece)) return false;
+    if (!condition(t, true, far, &value, &piece)) return false;
     memcpy(in, k->given, (size_t)k->n * sizeof *in);
     gr_branches heard = { 0 };
     gr_observer ear;
@@ -349,11 +387,15 @@ bool gr__check_contract(gr_check *k)
     contract t = { .k = k, .n = k->first[k->num_targets] };
     bool ok = true;
     double *g = gr__check_doubles(k->c, t.n);
-    if (!g || !deterministic(&t, &ok)) return false;
+    t.room = gr__check_doubles(k->c, t.n);
+    t.x = gr__arena_alloc(gr__scope_now(k->c), 2 * (size_t)k->n * sizeof *t.x);
+    if (t.x) memcpy(t.x, k->x, 2 * (size_t)k->n * sizeof *t.x);
+    if (!g || !t.room || !t.x || !deterministic(&t, &ok)) return false;
     if (!ok) return k->report->verdict > GR_CHECK_KINK;
     gr_tensor *y = gr__contract_call(&t, false);
     if (!y) return false;
-    t.close = y->dtype == GR_F32 ? CLOSE_F32 : CLOSE;
+    k->coarse = t.coarse;
+    t.close = t.coarse ? CLOSE_F32 : CLOSE;
     if (gr_needs_grad(y) && k->num_targets) {
         bool ran = gr__contract_sweep(&t, y, gr__check_weights(y, 1), false, g, k->used) && linear(&t, y, &ok) && (!ok || gr__contract_layouts(&t, y, g, &ok)) &&
                    (!ok || transposed(&t, y, &ok)) && (!ok || also_in_f32(&t, g));

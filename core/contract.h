@@ -19,11 +19,16 @@ typedef struct contract {
     gr_tensor *captured;  /* needs a gradient, and is none of x */
     uint32_t depth;       /* of the scope that fn was called in */
     double close;
+    bool coarse;          /* something on the way is f32 */
+    gr_tensor **x;        /* k->x and k->target before anybody replaced some */
+    double *room, *moved, moved_value; /* how far rounding moves each derivative, and any value; moved is NULL until somebody asks, then room */
 } contract;
 
 gr_tensor *gr__contract_call(contract *t, bool listen); /* fn(x); NULL: an error stands */
 /* out[elements] = J^T v, v NULL: no cotangent is given; used[target], or NULL: y depends on it */
 bool gr__contract_sweep(contract *t, gr_tensor *y, gr_tensor *v, bool composed, double *out, bool *used);
+/* What may differ at this element, or in y if it is -1, because of rounding in a function in bad condition: measured when first asked for. */
+double gr__contract_rounding(contract *t, int64_t element);
 bool gr__contract_agree(contract *t, const double *a, const double *b, const char *what); /* or the report says what, and where */
 const char *gr__contract_name(const gr_check *k, int i, char out[64]); /* input 0 "x" */
 

@@ -4,7 +4,7 @@
  *   all zero                a path is cut                 a = c d, c = -1, 2, 1/2, n, 1/n    sign, factor, mean for sum
  *   zero in places          part of a path is cut         a / d = x, 1/x, y, 1/y             a factor too many or too few
  *   a = d^T                 transposed                    a of one input = d of another      inputs are mixed up
- *   a = d + c               a term is added, or missing   a[e + s] = d[e]                    shifted
+ *   a = d + c               a term is added, or missing   a[e + s], a[n - 1 - e] = d[e]      shifted, reversed
  *   wrong in one row, column, index: where to look
  *
  * Knows no operation.
@@ -171,6 +171,14 @@ static bool shifted(const matrix *q, char *out, size_t size)
     return false;
 }
 
+static bool mirrored(const matrix *q, char *out, size_t size)
+{
+    for (int64_t i = 0; i < q->m; i++)
+        for (int64_t e = 0; e < q->n; e++)
+            if (!near(q, ea(q, i, q->n - 1 - e), ed(q, i, e))) return false;
+    return q->wrong > 1 && snprintf(out, size, "reversed: what belongs to element e stands at %lld - e", (long long)q->n - 1) > 0;
+}
+
 /* It is the gradient of another input. */
 static bool swapped(const matrix *q, char *out, size_t size)
 {
@@ -240,7 +248,7 @@ static void place(const matrix *q, char *out, size_t size)
     gr__put(&t, " are wrong");
 }
 
-void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const double *d)
+bool gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const double *d)
 {
     int t = 0;
     while (t + 1 < k->num_targets && k->number[t] != k->report->worst[0].input) t++;
@@ -252,11 +260,14 @@ void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const dou
         q.limit = k->rtol;
         survey(&q);
     }
-    if (!q.wrong) return;
+    if (!q.wrong) return true;
     bool turn = false;
     if (!cut(&q, what, sizeof what) && !(turn = transposed(&q, what, sizeof what)) && !swapped(&q, what, sizeof what) &&
-        !factor(&q, what, sizeof what) && !powers(&q, what, sizeof what) && !added(&q, what, sizeof what) && !shifted(&q, what, sizeof what))
+        !factor(&q, what, sizeof what) && !powers(&q, what, sizeof what) && !added(&q, what, sizeof what) && !shifted(&q, what, sizeof what) && !mirrored(&q, what, sizeof what))
         exponents(&q, what, sizeof what);
+    bool at_constant = false;
+    if (!gr__check_cut(k, t, q.column, &at_constant)) return false;
+    if (at_constant && !*what) snprintf(what, sizeof what, "a path is cut: one of several uses is not counted");
     place(&q, where, sizeof where);
     if (q.x->name) snprintf(name, sizeof name, "\"%.40s\"", q.x->name);
     else snprintf(name, sizeof name, "%d", k->number[t]);
@@ -265,5 +276,6 @@ void gr__check_diagnose(gr_check *k, int64_t outputs, const double *a, const dou
     if (k->order > 2) snprintf(order, sizeof order, "the derivatives up to order %d agree, those of order %d do not: ", k->order - 1, k->order);
     gr__check_say(k, GR_CHECK_FAIL, "%sthe gradient by input %s: %s%s%s%s", order, name, what,
                   *what && *where ? "; " : "", where, *what || *where ? "" : "no single factor, sign or transpose explains it");
-    if (k->order == 1 && !turn && k->full) gr__check_note(k, "vjp and jvp agree with each other: the formula is wrong, not the transpose");
+    if (k->order == 1 && !turn && !at_constant && k->full) gr__check_note(k, "vjp and jvp agree with each other: the formula is wrong, not the transpose");
+    return true;
 }

@@ -125,7 +125,7 @@ static bool compare(gr_check *k, const double *a)
             }
         }
     }
-    if (k->report->verdict == GR_CHECK_FAIL) gr__check_diagnose(k, k->m, a, d);
+    if (k->report->verdict == GR_CHECK_FAIL && !gr__check_diagnose(k, k->m, a, d)) return false;
     if (!k->bend.place || k->named) return true;
     k->named = true;
     return gr__branches_name(k, gr__difference_border(k->bend.x));
@@ -191,7 +191,7 @@ static bool run(gr_check *k, int order)
         k->y_shape = gr_dims_like(y);
         k->full = !k->fast && outputs * n <= GR_CHECK_FULL;
         k->unit = gr__check_rounding(y, 1);
-        if (y->dtype == GR_F32 && k->rtol < F32_RTOL) k->rtol = F32_RTOL;
+        if (k->coarse && k->rtol < F32_RTOL) k->rtol = F32_RTOL;
     }
     k->m = k->full ? outputs : 1;
     k->base = gr__check_doubles(k->c, k->m);

@@ -81,7 +81,7 @@ static void element(gr_text *t, const gr_gradcheck_element *e)
     if (kink && e->verdict == GR_CHECK_FAIL) gr__put(t, ": not between the two");
     bool wrong = e->verdict == GR_CHECK_FAIL && !kink;
     if (wrong) gr__put(t, "  relative error %.1e", e->error);
-    if (wrong && isfinite(e->analytic / e->numeric)) gr__put(t, "  ratio %.6g", e->analytic / e->numeric);
+    if (wrong && isfinite(e->analytic / e->numeric)) gr__put(t, fabs(e->analytic / e->numeric - 1) < 1e-4 ? "  ratio %.10g" : "  ratio %.6g", e->analytic / e->numeric);
     if (e->reason && *e->reason) gr__put(t, ": %s", e->reason);
     gr__put(t, "\n");
 }

@@ -107,6 +107,7 @@ static bool same_values(contract *t, gr_tensor *want, gr_tensor *y, const char *
         if (isfinite(v[i])) largest = fmax(largest, fabs(v[i]));
     for (int64_t i = 0; i < want->numel; i++) {
         if (!isfinite(v[i]) || fabs(v[i] - w[i]) <= t->close * largest) continue;
+        if (fabs(v[i] - w[i]) <= gr__contract_rounding(t, -1)) continue;
         gr__check_say(t->k, GR_CHECK_FAIL, "the result depends on %s: y[%lld] is %.9g, and must be %.9g", what, (long long)i, w[i], v[i]);
         return false;
     }
@@ -174,6 +175,7 @@ static bool one_tensor(contract *t, gr_tensor *a, int i, int j, const double *g,
     }
     for (int64_t e = 0; e < a->numel; e++) {
         if (!isfinite(sum[e]) || fabs(sum[e] - seen[e]) <= t->close * largest + TINY) continue;
+        if (fabs(sum[e] - seen[e]) <= gr__contract_rounding(t, k->first[i] + e) + gr__contract_rounding(t, k->first[j] + e)) continue;
         gr__check_place(a, "x", k->number[i], e, name, sizeof name);
         gr__check_say(k, GR_CHECK_FAIL, "the gradient is wrong where inputs %d and %d are one tensor: at %s it is %.9g, the sum of both is %.9g. Each place gives its part", k->number[i],
                       k->number[j], name, seen[e], sum[e]);
@@ -251,7 +253,7 @@ static bool alone(contract *t, int i, const double *want, bool *ok)
     want += k->first[i];
     for (int64_t e = 0; e < x->numel; e++) largest = isfinite(want[e]) ? fmax(largest, fabs(want[e])) : largest;
     for (int64_t e = 0; e < x->numel; e++) {
-        if (!isfinite(want[e]) || fabs(want[e] - seen[e]) <= t->close * largest + TINY) continue;
+        if (!isfinite(want[e]) || fabs(want[e] - seen[e]) <= t->close * largest + TINY || fabs(want[e] - seen[e]) <= gr__contract_rounding(t, k->first[i] + e)) continue;
         gr__check_place(x, "x", k->number[i], e, place, sizeof place);
         gr__check_say(k, GR_CHECK_FAIL, "the gradient by %s is another one where no other input needs one: at %s %.9g and %.9g. In record.backward, look at gr_wants for each",
                       gr__contract_name(k, k->number[i], name), place, want[e], seen[e]);

@@ -42,6 +42,12 @@ VJP(absolute_dy, gr_mul(gr_abs(dy), gr_mul(gr_square(x), 3)))
 VJP(transposed_result, gr_reshape(gr_contiguous(gr_transpose(right(y, dy), 0, 1)), gr_dims_like(x)))
 VJP(transposed_dy, gr_amul(gr_transpose(dy, 0, 1), gr_mul(gr_square(x), 3)))
 VJP(shifted, gr_cat(((gr_tensor *[]){ gr_slice(right(y, dy), 0, 1, GR_END), gr_slice(right(y, dy), 0, 0, 1) }), 2, 0))
+VJP(reversed, gr_cat(((gr_tensor *[]){ gr_slice(right(y, dy), 0, 2, 3), gr_slice(right(y, dy), 0, 1, 2), gr_slice(right(y, dy), 0, 0, 1) }), 3, 0))
+VJP(one_in_three_million, gr_mul(right(y, dy), 1 + 3e-7))
+VJP(positive_dy_only, gr_amul(gr_relu(dy), gr_mul(gr_square(x), 3)))
+VJP(rounded_to_a_grid, gr_div(gr_astype(gr_astype(gr_mul(right(y, dy), 1e6), GR_I64), GR_F64), 1e6))
+VJP(infinite_at_2, gr_div(right(y, dy), gr_astype(gr_ne(gr_reshape(gr_arange(gr_ctx_of(x), 0, 6, 1), GR_SHAPE(2, 3)), 2), GR_F64)))
+VJP(straight_through, dy)
 VJP(first_row_missing, gr_cat(((gr_tensor *[]){ gr_mul(gr_slice(right(y, dy), 0, 0, 1), 0), gr_slice(right(y, dy), 0, 1, GR_END) }), 2, 0))
 VJP(last_column_doubled, gr_cat(((gr_tensor *[]){ gr_slice(right(y, dy), 1, 0, -1), gr_mul(gr_slice(right(y, dy), 1, -1, GR_END), 2) }), 2, 1))
 VJP(detached_x, gr_amul(dy, gr_mul(gr_square(gr_detach(x)), 3)))
@@ -93,6 +99,12 @@ static bool nan_forward(const gr_call *k, gr_tensor *y)
     if (!cube_forward(k, y)) return false;
     ((double *)(void *)y->data)[2] = (double)NAN;
     return true;
+}
+static bool staircase_forward(const gr_call *k, gr_tensor *y)
+{
+    gr_tensor *x = gr_contiguous(k->in[0]);
+    for (int64_t i = 0; x && i < y->numel; i++) ((double *)(void *)y->data)[i] = floor(((double *)(void *)x->data)[i]);
+    return x != NULL;
 }
 static bool sum_forward(const gr_call *k, gr_tensor *y)
 {
@@ -149,6 +161,12 @@ static const wrong table[] = {
     { "transposed_square", transposed_result, NULL, { 3, 3 }, F, -1, 1, "transposed" },
     { "transposed_dy", transposed_dy, NULL, { 3, 3 }, F, -1, 1, "transposed: dy is used" },
     { "shifted", shifted, NULL, { 3, 2 }, F, -1, 1, "shifted: what belongs to element e stands at e - 2" },
+    { "reversed", reversed, NULL, { 3, 1 }, F, -1, 1, "reversed: what belongs to element e stands at 2 - e" },
+    { "one_in_three_million", one_in_three_million, NULL, { 2, 3 }, F, -1, 1, "a constant factor of 1 + 3e-07" },
+    { "positive_dy_only", positive_dy_only, NULL, { 2, 3 }, F, -1, 1, "not linear in dy" },
+    { "rounded_to_a_grid", rounded_to_a_grid, NULL, { 2, 3 }, F, -1, 1, "not linear in dy" },
+    { "infinite_at_2", infinite_at_2, NULL, { 2, 3 }, GR_CHECK_NAN, 2, 1, "" },
+    { "straight_through", straight_through, staircase_forward, { 2, 3 }, F, -1, 1, "every wrong one is 1 too large" },
     { "first_row_missing", first_row_missing, NULL, { 2, 3 }, F, -1, 1, "only where index 0 is 0" },
     { "last_column_doubled", last_column_doubled, NULL, { 2, 3 }, F, -1, 1, "only where index 1 is 2" },
     { "detached_x", detached_x, NULL, { 2, 3 }, F, -1, 2, "the first derivatives agree, the second do not: the gradient by input \"x\": zero" },
@@ -213,6 +231,32 @@ TEST(a_mean_for_a_sum_is_named)
     CHECK(!gr_gradcheck(apply, &op, &x, 1, &r) && r.verdict == GR_CHECK_FAIL);
     CHECK(strstr(r.diagnosis, "divided by 5: the derivative of a mean") != NULL);
     gr_ctx_free(c);
+}
+
+static gr_tensor *one_use_cut(gr_tensor **x, void *user) { return (void)user, gr_mul(x[0], gr_sin(gr_detach(x[0]))); }
+static gr_tensor *read_as_number(gr_tensor **x, void *user) { return (void)user, gr_mul(gr_sin(x[0]), gr_at(x[0], 0)); }
+static gr_tensor *all_cut(gr_tensor **x, void *user) { return (void)user, gr_mul(gr_detach(x[0]), 2); }
+
+TEST(the_operation_before_which_a_path_is_cut_is_named)
+{
+    static const struct {
+        gr_fn f;
+        const char *diagnosis, *note;
+    } row[] = {
+        { one_use_cut, "a path is cut: one of several uses is not counted", "mul (operation 2) takes a number for constant that changes with x[2]: the path is cut before it" },
+        { read_as_number, "a path is cut: one of several uses is not counted; only x[0] is wrong", "mul (operation 2) takes a number for constant that changes with x[0]" },
+        { all_cut, "zero where the differences are not", "mul (operation 1) takes a number for constant that changes with x[2]" },
+    };
+    for (int i = 0; i < 3; i++) {
+        gr_ctx *c = f64();
+        gr_tensor *x = numbers(c, GR_SHAPE(3));
+        gr_gradcheck_report r;
+        int before = test_errors;
+        CHECK(!gr_gradcheck(row[i].f, NULL, &x, 1, &r) && r.verdict == F);
+        CHECK(strstr(r.diagnosis, row[i].diagnosis) && strstr(r.notes, row[i].note) && !strstr(r.notes, "vjp and jvp"));
+        if (test_errors > before) test_show_check(&r);
+        gr_ctx_free(c);
+    }
 }
 
 TEST(backward_that_differs_from_vjp_is_named)
