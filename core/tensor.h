@@ -215,6 +215,9 @@ static inline bool gr__wants(const gr_tensor *y, int i)
     return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->sweeping || x->walk & GR_WALK_NEEDED);
 }
 
+/* gr_grad of a leaf */
+static inline gr_tensor *gr__grad(const gr_tensor *t) { return t->flags & GR_T_HAS_GRAD ? t->grad : NULL; }
+
 /* memory.c */
 void *gr__raw_alloc(gr_ctx *c, size_t bytes); /* 64-byte aligned; on failure the error is set */
 void gr__raw_free(gr_ctx *c, void *p, size_t bytes);
@@ -356,11 +359,11 @@ int64_t gr__defer_default(void);
 bool gr__released_error(const gr_tensor *t); /* false */
 static inline bool gr__usable(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || t->lazy || gr__released_error(t)); }
 static inline bool gr__ready(const gr_tensor *t) { return t && t->ctx->code == GR_OK && (t->data || gr__settle(t)); }
-/* Floats of one context, dtype and shape, that a call may take as they are? */
+/* Floats of one context, dtype and shape, that a call may take as they are? Of one element: with its value. */
 static inline bool gr__alike(const gr_tensor *a, const gr_tensor *b)
 {
-    return a && b && a->ctx == b->ctx && a->ctx->code == GR_OK && a->dtype >= GR_F32 && a->dtype == b->dtype && (a->data || a->lazy) && (b->data || b->lazy) &&
-           gr__same_shape(a, b);
+    return a && b && a->ctx == b->ctx && a->ctx->code == GR_OK && a->dtype >= GR_F32 && a->dtype == b->dtype && (a->data || (a->lazy && a->numel > 1)) &&
+           (b->data || (b->lazy && b->numel > 1)) && gr__same_shape(a, b);
 }
 
 #endif
