@@ -20,11 +20,15 @@ typedef struct list {
     size_t n, cap;
 } list;
 
+enum { ROOM = 64 };
+/* for the first ROOM of them there is room already */
+static inline void list_init(list *l, gr_ctx *c, gr_tensor **room) { *l = (list){ .c = c, .at = room, .cap = ROOM }; }
+
 static bool list_reserve(list *l, size_t cap)
 {
     if (cap <= l->cap) return true;
     if (cap < 2 * l->cap) cap = 2 * l->cap;
-    if (cap < 64) cap = 64;
+    if (cap < ROOM) cap = ROOM;
     gr_block *b = gr__block_new(l->c, cap * sizeof *l->at);
     if (!b) return false;
     if (l->n) memcpy(gr__block_data(b), l->at, l->n * sizeof *l->at);
@@ -405,10 +409,19 @@ static bool check_root(sweep *w, gr_tensor *g)
     return false;
 }
 
+/* dy/dy, of one element */
+static gr_tensor *one_like(gr_tensor *y)
+{
+    gr_tensor *one = gr_empty_like(y);
+    if (one && one->dtype == GR_F32) one->value.f32 = 1;
+    else if (one) one->value.f64 = 1;
+    return one;
+}
+
 static bool seed(sweep *w, gr_tensor *g)
 {
     if (g && !gr__ready(g)) return false;
-    gr_tensor *one = g ? (owned(w, g, false) ? g : gr__clone_into(w->scope, g)) : gr_ones(w->c, gr_dims_like(w->root), .dtype = (gr_type)w->root->dtype);
+    gr_tensor *one = !g ? one_like(w->root) : owned(w, g, false) ? g : gr__clone_into(w->scope, g);
     if (!one) return false;
     w->cot.at[w->root->order] = one;
     const gr_observer *ob = w->c->observer;
@@ -421,7 +434,9 @@ static bool go(sweep *w, gr_tensor *g)
     gr_ctx *c = w->c;
     if (!w->create_graph && !(w->scope = gr_scope_begin(c))) return false;
     if (!w->create_graph) c->no_grad++;
-    w->order.c = w->stack.c = w->cot.c = w->saved.c = w->late.c = c;
+    gr_tensor *room[3][ROOM];
+    list_init(&w->order, c, room[0]), list_init(&w->stack, c, room[1]), list_init(&w->cot, c, room[2]);
+    w->saved.c = w->late.c = c;
     bool ok = sort(w);
     c->sweeping++;
     ok = ok && seed(w, g) && run(w) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);

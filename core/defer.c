@@ -20,6 +20,7 @@ enum {
     MAX_SOURCES = 4,
     MAX_SUMS = 8, /* of one program */
     ALONE = 65536, /* elements below which a kernel of its own is no work for two threads */
+    FEW = 64,      /* elements that take less time than to prepare a program */
 };
 
 /* What a value is computed from: a value that waits too, or memory that is held until then, or a number. */
@@ -361,6 +362,28 @@ static bool run_one(gr_ew_fn *fn, int count, gr_tensor *const *t)
     return true;
 }
 
+static bool one_number(const gr_tensor *t)
+{
+    for (int d = 0; d < t->ndim; d++)
+        if (gr__stride(t)[d] != 0 && t->dims[d] != 1) return false;
+    return true;
+}
+
+/* A number beside few elements is written out for each of them. p: where the operands are; false: another has strides too. */
+static bool run_few(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t, char **p)
+{
+    _Alignas(64) char room[GR_MAX_OPERANDS][FEW * sizeof(double)];
+    for (int k = 0; k < count; k++) {
+        const gr_tensor *x = t[k];
+        if (x->flags & GR_T_CONTIGUOUS || (k && !(reads >> (k - 1) & 1))) continue;
+        if (k == 0 || !one_number(x)) return false;
+        gr__kernels()->copy[x->dtype - 1](x->numel, room[k], 1, p[k], 0);
+        p[k] = room[k];
+    }
+    fn(t[0]->numel, p);
+    return true;
+}
+
 static bool run_many(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
 {
     gr_tensor *y = t[0];
@@ -380,6 +403,9 @@ static bool run_many(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *
         fn(y->numel, p);
         return true;
     }
+    char *few[GR_MAX_OPERANDS];
+    memcpy(few, p, sizeof few);
+    if (y->numel <= FEW && run_few(fn, reads, count, t, few)) return true;
     gr_value value[GR_MAX_OPERANDS];
     gr_step step = { .fn = fn, .n = (uint8_t)count };
     int num = 0;

@@ -215,6 +215,9 @@ static inline bool gr__wants(const gr_tensor *y, int i)
     return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->sweeping || x->walk & GR_WALK_NEEDED);
 }
 
+/* gr_grad of a leaf */
+static inline gr_tensor *gr__grad(const gr_tensor *t) { return t->flags & GR_T_HAS_GRAD ? t->grad : NULL; }
+
 /* memory.c */
 void *gr__raw_alloc(gr_ctx *c, size_t bytes); /* 64-byte aligned; on failure the error is set */
 void gr__raw_free(gr_ctx *c, void *p, size_t bytes);

@@ -16,6 +16,7 @@
 
 enum { BLOCK = 64, /* addends of a lane */
        ROWS = 16,  /* read together: as many as the machine prefetches streams */
+       BESIDE = 4, /* vectors of each of them: sums that do not wait for each other */
        TILE = 512, /* columns of which partial results are kept */
        SHORT = 64  /* elements that several short rows are taken together to */ };
 

@@ -66,6 +66,23 @@ INLINE bool N(S, any)(mask m)
         }                                                                                                            \
         return total;                                                                                                \
     }                                                                                                                \
+    /* total[j] op= rows of as many vectors, of which the only one may have some lanes alone */                         \
+    INLINE void N(S, block_##name)(const int vectors, int64_t rows, int64_t some, const T *x, int64_t xs, double *total) \
+    {                                                                                                                \
+        vec part[BESIDE];                                                                                            \
+        mask lost[BESIDE] = { { 0 } };                                                                               \
+        UNROLL for (int v = 0; v < vectors; v++) part[v] = N(S, all)(neutral);                                       \
+        for (int64_t r = 0; r < rows; r++, x += xs)                                                                  \
+            UNROLL for (int v = 0; v < vectors; v++) {                                                               \
+                const vec e = vectors == 1 ? N(S, take)(x, some, part[v]) : N(S, load)(x + v * W);                   \
+                part[v] = STEP(e, part[v]), lost[v] |= LOST(e);                                                      \
+            }                                                                                                        \
+        UNROLL for (int v = 0; v < vectors; v++) {                                                                   \
+            T lane[W]; /* through memory: lanes that a loop reads become double together */                          \
+            N(S, store)(lane, N(S, choose)(lost[v], N(S, all)((T)NAN), part[v]));                                    \
+            for (int k = 0; k < W; k++) total[v * W + k] = COMBINE(total[v * W + k], (double)lane[k]);               \
+        }                                                                                                            \
+    }                                                                                                                \
     static APART void N(S, across_##name)(int64_t m, int64_t n, const T *x, int64_t xs0, int64_t xs1, T *y, int64_t ys) \
     {                                                                                                                \
         for (int64_t first = 0; first < n; first += TILE) {                                                          \
@@ -75,17 +92,13 @@ INLINE bool N(S, any)(mask m)
             for (int64_t j = 0; xs1 != 1 && j < columns; j++)                                                        \
                 total[j] = N(S, strided_##name)(m, x + (first + j) * xs1, xs0);                                      \
             for (int64_t i = 0; xs1 == 1 && i < m; i += ROWS)                                                        \
-                for (int64_t j = 0; j < columns; j += W) {                                                           \
-                    const int64_t rows = m - i < ROWS ? m - i : ROWS, some = columns - j < W ? columns - j : W;      \
+                for (int64_t j = 0, some; j < columns; j += some) {                                                  \
+                    const int64_t rows = m - i < ROWS ? m - i : ROWS, rest = columns - j;                            \
                     const T *from = x + i * xs0 + first + j;                                                         \
-                    vec part = N(S, all)(neutral);                                                                   \
-                    mask lost = { 0 };                                                                               \
-                    for (int64_t r = 0; r < rows; r++, from += xs0) {                                                \
-                        const vec e = N(S, take)(from, some, part);                                                  \
-                        part = STEP(e, part), lost |= LOST(e);                                                       \
-                    }                                                                                                \
-                    part = N(S, choose)(lost, N(S, all)((T)NAN), part);                                              \
-                    UNROLL for (int k = 0; k < W; k++) total[j + k] = COMBINE(total[j + k], (double)part[k]);        \
+                    some = rest >= BESIDE * W ? BESIDE * W : rest >= 2 * W ? 2 * W : rest < W ? rest : W;            \
+                    if (some == BESIDE * W) N(S, block_##name)(BESIDE, rows, some, from, xs0, total + j);            \
+                    else if (some > W) N(S, block_##name)(2, rows, some, from, xs0, total + j);                      \
+                    else N(S, block_##name)(1, rows, some, from, xs0, total + j);                                    \
                 }                                                                                                    \
             for (int64_t j = 0; j < columns; j++) {                                                                  \
                 T *to = y + (first + j) * ys;                                                                        \

@@ -51,14 +51,27 @@ static void multiply_units(void *user, int64_t begin, int64_t end, int worker)
     }
 }
 
+/* Multiply-adds up to which one product is done at once: to ask how to cut it would take as long. */
+#define LITTLE 4096
+static bool multiply_little(const gr_gemm_size *s, const gr_tensor *a, const gr_tensor *b, gr_tensor *y)
+{
+    _Alignas(64) char scratch[8192];
+    const gr_kernel_table *kt = gr__kernels();
+    const int type = gr__kt(y);
+    if (s->m * s->n * s->k > LITTLE || kt->gemm_scratch(s->m, s->n, s->k, type) > sizeof scratch) return false;
+    kt->gemm_part[type](s, 0, INT64_MAX, a->data, b->data, y->data, scratch);
+    return true;
+}
+
 bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
 {
     const int r = y->ndim, type = gr__kt(y);
     if (y->numel == 0) return true;
     const int64_t *as = gr__stride(a), *bs = gr__stride(b), inner = a->dims[ta ? r - 2 : r - 1];
-    product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y,
-                  .s = { y->dims[r - 2], y->dims[r - 1], inner, { as[ta ? r - 1 : r - 2], as[ta ? r - 2 : r - 1] },
-                         { bs[tb ? r - 1 : r - 2], bs[tb ? r - 2 : r - 1] }, y->dims[r - 1] } };
+    const gr_gemm_size s = { y->dims[r - 2], y->dims[r - 1], inner, { as[ta ? r - 1 : r - 2], as[ta ? r - 2 : r - 1] },
+                             { bs[tb ? r - 1 : r - 2], bs[tb ? r - 2 : r - 1] }, y->dims[r - 1] };
+    if (r == 2 && multiply_little(&s, a, b, y)) return true;
+    product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = s };
     p.units = p.kt->gemm_units(&p.s, type), p.bytes = p.kt->gemm_part_scratch(&p.s, type);
     const int64_t units = gr__count(r - 2, y->dims) * p.units;
     const double ns = (double)y->numel * (double)inner / (type == GR_K_F32 ? 75 : 37); /* two thirds of what AVX-512 does */

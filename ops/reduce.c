@@ -82,15 +82,21 @@ typedef struct reduction {
     size_t result_size; /* bytes */
 } reduction;
 
+/* over the last two of n axes */
+static void reduce_plane(gr_reduce_fn *fn, const axis *a, int n, const char *x, char *y)
+{
+    const axis none = { 1, 1, 0 }, *outer = n < 2 ? &none : &a[n - 2], *inner = n < 1 ? &none : &a[n - 1];
+    fn(outer->n, inner->n, x, (int64_t[]){ outer->x, inner->x }, y, (int64_t[]){ outer->y, inner->y });
+}
+
 static void reduce_all(const reduction *r)
 {
-    const axis none = { 1, 1, 0 }, *a = r->a;
-    const axis outer = r->n < 2 ? none : a[r->n - 2], inner = r->n < 1 ? none : a[r->n - 1];
+    const axis *a = r->a;
     int64_t index[GR_MAX_RANK + 2] = { 0 };
     const char *from = r->x;
     char *to = r->y;
     for (;;) {
-        r->fn(outer.n, inner.n, from, (int64_t[]){ outer.x, inner.x }, to, (int64_t[]){ outer.y, inner.y });
+        reduce_plane(r->fn, a, r->n, from, to);
         int d = r->n - 3;
         for (; d >= 0; d--) {
             from += a[d].x * r->size, to += a[d].y * r->size;
@@ -147,34 +153,43 @@ static void fill_neutral(int kernel, gr_type type, int64_t n, char *y)
 #define COLUMNS 1024      /* are taken together: from some on, the kernel treats any number alike */
 /* Threads take parts of the results where these lie along the outermost axis, or are many; else chunks of the addends, each
  * with results of its own, that are reduced like the rest. Which of them, and the chunks, depend on the shape alone. */
-bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride)
+static bool reduce_parts(int kernel, const gr_tensor *x, gr_tensor *y, reduction *r)
 {
     const gr_type type = (gr_type)y->dtype;
-    reduction r = { gr__kernels()->reduce[kernel][gr__kt(y)], (int64_t)gr__type_size(type), x->data, y->data, .chunk = 1 };
-    fill_neutral(kernel, type, y->numel, y->data);
-    if (x->numel == 0) return true;
-    r.n = plan(x, stride, r.a);
     const double ns = ADDEND_NS * (double)x->numel;
-    const int64_t rows = r.n ? r.a[0].n : 1, most = x->numel / CHUNK_LEAST < CHUNKS ? x->numel / CHUNK_LEAST : CHUNKS;
-    if (most < 2) return reduce_all(&r), true;
-    if (r.a[0].y || (r.n == 2 && r.a[1].y && r.a[1].n >= 4 * COLUMNS)) {
-        r.cut = r.a[0].y ? 0 : 1;
-        r.chunk = r.cut ? COLUMNS : 1;
-        const int64_t parts = (r.a[r.cut].n + r.chunk - 1) / r.chunk;
-        gr__parallel_ranges(y->ctx, parts, ns / (double)parts, some_results, &r);
+    const int64_t rows = r->n ? r->a[0].n : 1, most = x->numel / CHUNK_LEAST < CHUNKS ? x->numel / CHUNK_LEAST : CHUNKS;
+    if (most < 2) return reduce_all(r), true;
+    if (r->a[0].y || (r->n == 2 && r->a[1].y && r->a[1].n >= 4 * COLUMNS)) {
+        r->cut = r->a[0].y ? 0 : 1;
+        r->chunk = r->cut ? COLUMNS : 1;
+        const int64_t parts = (r->a[r->cut].n + r->chunk - 1) / r->chunk;
+        gr__parallel_ranges(y->ctx, parts, ns / (double)parts, some_results, r);
         return true;
     }
     const int64_t chunks = x->numel / y->numel < 4 * most || rows < most ? 1 : most;
-    r.chunk = (rows + chunks - 1) / chunks;
-    const int64_t used = (rows + r.chunk - 1) / r.chunk;
-    r.result_size = (size_t)(y->numel * r.size);
-    gr_block *parts = used > 1 ? gr__block_new(y->ctx, (size_t)(used - 1) * r.result_size) : NULL;
+    r->chunk = (rows + chunks - 1) / chunks;
+    const int64_t used = (rows + r->chunk - 1) / r->chunk;
+    r->result_size = (size_t)(y->numel * r->size);
+    gr_block *parts = used > 1 ? gr__block_new(y->ctx, (size_t)(used - 1) * r->result_size) : NULL;
     if (used > 1 && !parts) return false;
-    if (parts) fill_neutral(kernel, type, (used - 1) * y->numel, r.parts = gr__block_data(parts));
-    gr__parallel_ranges(y->ctx, used, ns / (double)used, some_chunks, &r);
-    if (parts) r.fn(used - 1, y->numel, r.parts, (int64_t[]){ y->numel, 1 }, y->data, (int64_t[]){ 0, 1 });
+    if (parts) fill_neutral(kernel, type, (used - 1) * y->numel, r->parts = gr__block_data(parts));
+    gr__parallel_ranges(y->ctx, used, ns / (double)used, some_chunks, r);
+    if (parts) r->fn(used - 1, y->numel, r->parts, (int64_t[]){ y->numel, 1 }, y->data, (int64_t[]){ 0, 1 });
     if (parts) gr__block_unref(y->ctx, parts);
     return true;
+}
+
+bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride)
+{
+    reduction r;
+    fill_neutral(kernel, (gr_type)y->dtype, y->numel, y->data);
+    if (x->numel == 0) return true;
+    r.fn = gr__kernels()->reduce[kernel][gr__kt(y)];
+    r.n = plan(x, stride, r.a);
+    if (r.n <= 2 && x->numel < CHUNK_LEAST) return reduce_plane(r.fn, r.a, r.n, x->data, y->data), true;
+    r.size = (int64_t)gr__type_size((gr_type)y->dtype), r.x = x->data, r.y = y->data;
+    r.chunk = 1, r.cut = 0, r.parts = NULL, r.result_size = 0;
+    return reduce_parts(kernel, x, y, &r);
 }
 
 static bool accumulate(const gr_call *k, gr_tensor *y, int kernel)
@@ -254,8 +269,20 @@ static void f_min(double *y, double x) { *y = x < *y ? x : *y; }
 #define REFUSED(name)                                                                                                \
     { "[0, 3]", name##_rows, GR_ESHAPE, #name "([0, 3]): there is no element to choose from. Fix: check for zero sizes first" },
 
-/* For a vjp that makes only views and one number for each result: it needs no scope of its own to free them. */
-static bool backward_by_vjp(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { return (dx[0] = y->op->vjp(y, dy, 0)) != NULL; }
+/* dx = dy / n for every addend: where there is one result, one number in place of them all. */
+static bool spread(gr_tensor *y, gr_tensor *dy, int64_t n, gr_tensor **dx)
+{
+    const gr_tensor *x = y->in[0];
+    if (y->numel != 1 || x->numel == 0) return (dx[0] = y->op->vjp(y, dy, 0)) != NULL; /* makes views and n numbers, all of which may stay */
+    gr_tensor *g = dx[0] = gr__node_like(gr__scope_now(x->ctx), x, 0);
+    if (!g) return false;
+    g->data = (char *)&g->value;
+    if (g->dtype == GR_F32) g->value.f32 = *(const float *)(const void *)dy->data / (float)n;
+    else g->value.f64 = *(const double *)(const void *)dy->data / (double)n;
+    if (g->numel == 1) g->flags |= GR_T_CONTIGUOUS;
+    else memset(gr__stride(g), 0, (size_t)g->ndim * sizeof(int64_t));
+    return true;
+}
 
 /* ---- sum ---------------------------------------------------------------------------------------------------------------------*/
 /* y = sum of x / over. The sum of all may wait as x does. */
@@ -273,12 +300,13 @@ static bool share(const gr_call *k, gr_tensor *y, double over)
 
 static bool sum_forward(const gr_call *k, gr_tensor *y) { return share(k, y, 1); }
 static gr_tensor *sum_vjp(gr_tensor *y, gr_tensor *dy, int i) { return gr__unreduce(dy, y->in[i], mask_of(y)); }
+static bool sum_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { return spread(y, dy, 1, dx); }
 static bool sum_reference(const gr_call *k, double *const *x, double *y) { return set_all(k, y, 0), each(k, x, y, f_sum), true; }
 gr_tensor *gr_sum_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_sum, x, o, GR_EW_add); }
 SAMPLES(sum, "-2..2", "[0, 3]", ALLOWED)
 const gr_op gr_op_sum = { .name = "sum", .formula = "y = sum(x)", .gradient = "dx = dy for every addend", .arity = 1, .flags = GR_OP_LINEAR | GR_OP_KERNEL,
                           .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = sum_forward, .vjp = sum_vjp,
-                          .backward = backward_by_vjp, .describe = describe, .reference_tensor = sum_reference, .samples = sum_samples, .bad = sum_bad };
+                          .backward = sum_backward, .describe = describe, .reference_tensor = sum_reference, .samples = sum_samples, .bad = sum_bad };
 
 /* ---- mean --------------------------------------------------------------------------------------------------------------------*/
 static bool mean_forward(const gr_call *k, gr_tensor *y) { return share(k, y, (double)reduced_count(k)); }
@@ -294,6 +322,7 @@ static gr_tensor *mean_vjp(gr_tensor *y, gr_tensor *dy, int i)
     gr_tensor *share = gr_div_any(gr_operand_tensor(dy), gr_operand_number((double)addends(y)));
     return gr__unreduce(share, y->in[i], mask_of(y));
 }
+static bool mean_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx) { return spread(y, dy, addends(y), dx); }
 static bool mean_reference(const gr_call *k, double *const *x, double *y)
 {
     sum_reference(k, x, y);
@@ -304,7 +333,7 @@ gr_tensor *gr_mean_with(gr_tensor *x, gr_reduce_opts o) { return reduce(&gr_op_m
 SAMPLES(mean, "-2..2", "[2, 0]", ALLOWED)
 const gr_op gr_op_mean = { .name = "mean", .formula = "y = sum(x) / n", .gradient = "dx = dy / n for every addend", .arity = 1,
                            .flags = GR_OP_LINEAR | GR_OP_KERNEL, .attr_size = sizeof(reduce_attr), .shape = reduce_shape, .forward = mean_forward,
-                           .vjp = mean_vjp, .backward = backward_by_vjp, .describe = describe, .reference_tensor = mean_reference, .samples = mean_samples,
+                           .vjp = mean_vjp, .backward = mean_backward, .describe = describe, .reference_tensor = mean_reference, .samples = mean_samples,
                            .bad = mean_bad };
 
 /* ---- prod --------------------------------------------------------------------------------------------------------------------

@@ -154,9 +154,9 @@ gr_optim *gr_optim_new(gr_ctx *c, const gr_rule *rule, gr_params p, const double
 static void update(const gr_optim *o, int i, int64_t from, int64_t to)
 {
     const gr_tensor *w = o->tensors[i];
-    const size_t size = gr__type_size((gr_type)w->dtype), at = (size_t)from * size;
+    const size_t at = (size_t)from * gr__type_size((gr_type)w->dtype);
     gr_update u = { .dtype = (gr_type)w->dtype, .n = to - from, .step = ((const int64_t *)(const void *)o->steps->data)[i], .h = o->h,
-                    .w = w->data + at, .g = gr_grad(w)->data + at };
+                    .w = w->data + at, .g = gr__grad(w)->data + at };
     for (int k = 0; k < o->slots; k++) u.slot[k] = o->slot[i * o->slots + k]->data + at;
     o->rule->update(&u);
 }
@@ -164,7 +164,7 @@ static void update(const gr_optim *o, int i, int64_t from, int64_t to)
 /* The parameters one after another, in blocks: a range of blocks may begin in one and end in another. */
 #define BLOCK 1024
 #define UPDATE_NS 0.5 /* of an element: of the rules of the library, out of the second-level cache */
-static int64_t blocks_of(const gr_tensor *w) { return gr_grad(w) ? (w->numel + BLOCK - 1) / BLOCK : 0; }
+static int64_t blocks_of(const gr_tensor *w) { return gr__grad(w) ? (w->numel + BLOCK - 1) / BLOCK : 0; }
 
 static void update_blocks(void *user, int64_t begin, int64_t end, int worker)
 {
@@ -182,14 +182,15 @@ bool gr_step_with(gr_optim *o, gr_step_opts s)
     if (!o || o->ctx->code != GR_OK) return false;
     int64_t *steps = gr_data(o->steps), blocks = 0;
     bool ok = steps != NULL;
-    for (int i = 0; i < o->n && ok; i++) ok = !gr_grad(o->tensors[i]) || (gr__ready(gr_grad(o->tensors[i])) && gr__before_write(o->tensors[i]));
+    for (int i = 0; i < o->n && ok; i++) ok = !gr__grad(o->tensors[i]) || (gr__ready(gr__grad(o->tensors[i])) && gr__before_write(o->tensors[i]));
     if (!ok) return false;
-    for (int i = 0; i < o->n; i++) steps[i] += gr_grad(o->tensors[i]) != NULL, blocks += blocks_of(o->tensors[i]);
-    if (o->rule->elementwise) gr__parallel_ranges(o->ctx, blocks, UPDATE_NS * BLOCK, update_blocks, o);
+    for (int i = 0; i < o->n; i++) steps[i] += gr__grad(o->tensors[i]) != NULL, blocks += blocks_of(o->tensors[i]);
+    const bool share = o->rule->elementwise && gr__parallel_pays(o->ctx, UPDATE_NS * BLOCK * (double)blocks);
+    if (share) gr__parallel_ranges(o->ctx, blocks, UPDATE_NS * BLOCK, update_blocks, o);
     for (int i = 0; i < o->n; i++) {
         gr_tensor *w = o->tensors[i];
-        if (!gr_grad(w)) continue;
-        if (!o->rule->elementwise) update(o, i, 0, w->numel);
+        if (!gr__grad(w)) continue;
+        if (!share && w->numel) update(o, i, 0, w->numel);
         gr_touch(w, o->rule->name);
         if (!s.keep_grad) gr_zero_grad(w);
     }
