@@ -151,6 +151,8 @@ static void some_gradients(void *user, int64_t first, int64_t end, int worker)
     for (int64_t b = first; b < end; b++) {
         matrix q = matrix_of(w->q, b), k = matrix_of(w->k, b), v = matrix_of(w->v, b), g = matrix_of(w->y, b);
         matrix dq = matrix_of(w->dx[0], b), dk = matrix_of(w->dx[1], b), dv = matrix_of(w->dx[2], b);
+        memset(dk.data, 0, (size_t)(dk.rows * dk.cols * w->size));
+        memset(dv.data, 0, (size_t)(dv.rows * dv.cols * w->size));
         for (int64_t i = 0; i < q.rows; i += ROWS) {
             matrix p = shares(w, q, k, i, next_rows(q, i), scratch), dp = dense(scratch + w->dp, p.rows, p.cols), gi = rows_of(w, g, i, p.rows);
             add_product(w, turned(p), gi, dv, scratch);
@@ -165,9 +167,10 @@ static void some_gradients(void *user, int64_t first, int64_t end, int worker)
 static bool attention_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     work w;
+    const bool none = !y->numel || !y->in[2]->numel;
     for (int i = 0; i < 3; i++)
-        if (!(dx[i] = gr_zeros_like(y->in[i]))) return false;
-    if (!y->numel || !y->in[2]->numel) return true;
+        if (!(dx[i] = none ? gr_zeros_like(y->in[i]) : gr_empty_like(y->in[i]))) return false;
+    if (none) return true;
     if (!(dy = gr_contiguous(dy)) || !begin(dy, y->in, y->attr, 2.5, &w)) return false;
     w.dx = dx;
     gr__parallel_ranges(y->ctx, gr__count(y->ndim - 2, y->dims), w.ns * (double)w.blocks, some_gradients, &w);

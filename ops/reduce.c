@@ -141,7 +141,8 @@ static void fill_neutral(int kernel, gr_type type, int64_t n, char *y)
     }
 }
 
-#define ADDEND_NS 0.08
+/* in rows, in columns */
+#define ADDEND_NS(columns) ((columns) ? 0.15 : 0.05)
 #define CHUNKS 16
 #define CHUNK_LEAST 16384 /* addends */
 #define COLUMNS 1024      /* are taken together: from some on, the kernel treats any number alike */
@@ -154,7 +155,7 @@ bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t 
     fill_neutral(kernel, type, y->numel, y->data);
     if (x->numel == 0) return true;
     r.n = plan(x, stride, r.a);
-    const double ns = ADDEND_NS * (double)x->numel;
+    const double ns = ADDEND_NS(r.n && r.a[r.n - 1].y) * (double)x->numel;
     const int64_t rows = r.n ? r.a[0].n : 1, most = x->numel / CHUNK_LEAST < CHUNKS ? x->numel / CHUNK_LEAST : CHUNKS;
     if (most < 2) return reduce_all(&r), true;
     if (r.a[0].y || (r.n == 2 && r.a[1].y && r.a[1].n >= 4 * COLUMNS)) {
