@@ -1,9 +1,11 @@
 /* The threads of a context: one loop at a time is shared out among them. Knows no tensor.
  *
- * A loop of n tasks is cut into chunks, and whoever is free claims the next one by a compare-and-swap on `head`, which
- * holds the number of the loop and the chunks that are left: a thread that read the loop before finds another number there
- * and claims nothing. The caller claims like the others, so it never waits for a thread that has not begun, and a thread
- * that the system does not run costs at most the chunk it holds.
+ * A loop over [0, n) is cut into chunks, and each thread begins with a share of its own: a run of chunks that lie beside each
+ * other, the same part of every loop, so that it finds in its caches what it wrote in the loop before. Of a share its thread
+ * claims from the front, half of what is left at a time; who has finished his own claims from the ends of the others'. The caller
+ * claims like the rest, so it never waits for a thread that has not begun, and a thread that the system does not run costs at
+ * most what it has claimed. A claim is a compare-and-swap on one word, which holds the number of the loop beside the chunks that
+ * are left: a thread that read the loop before finds another number there and claims nothing.
  * SPDX-License-Identifier: MIT */
 #ifdef __linux__
 #define _GNU_SOURCE /* sched_getaffinity */
@@ -18,23 +20,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LEFT_BITS 16 /* of head: chunks left; above it the number of the loop */
-#define LEFT_MASK (((uint64_t)1 << LEFT_BITS) - 1)
-/* Chunks for each thread: the last one to finish holds the others up by a sixteenth of a loop on two threads, while a
- * claim costs 20 ns. */
+/* A share: number of the loop, the first chunk that is left, the end of those that are. */
+#define BITS 16
+#define MASK (((uint64_t)1 << BITS) - 1)
+#define SHARE(number, first, end) ((uint64_t)(uint32_t)(number) << 2 * BITS | (uint64_t)(first) << BITS | (uint64_t)(end))
+#define FIRST(share) ((int)((share) >> BITS & MASK))
+#define END(share) ((int)((share) & MASK))
+/* Chunks for each thread: the last one to finish holds the others up by a sixteenth of a loop on two threads. */
 #define CHUNKS 8
-/* Turns of 10 to 40 ns, of waiting before a thread sleeps: about as long as waking it takes. */
-#define SPIN 3000
+/* In ns. How long a thread waits for the next loop before it sleeps: gaps in a training step are shorter. How long the caller
+ * waits for the others before it does: then a thread that has no processor may get the caller's. */
+#define AWAKE 200e3
+#define AWAIT 100e3
 /* Loops in ns of one thread's work. To wake a thread costs the caller 5 to 15 us and the thread begins 35 to 60 us later (on a
- * virtual machine; a third of that elsewhere): from 60 us on that gains. One that is awake joins in after 1 us. */
+ * virtual machine; a third of that elsewhere): from 60 us on that gains. One that is awake joins in after 0.5 us. */
 #define WORTH_WAKING 60e3
-#define WORTH_SHARING 12e3
-#define PART 4e3 /* of such a loop: at least so long, so that its claims are nothing beside it */
+#define WORTH_SHARING 6e3
+#define PART 2e3 /* of such a loop: at least so long, so that its claims are nothing beside it */
 /* Where other programs want the processors, a thread with a chunk may stand still for a slice of the scheduler, 3 ms, and the
- * caller with it. When loops lately took so much longer than they would have alone, the next are not shared out, for 16 times
- * as long, and for twice as long as before if little was gained since. So at most a sixteenth is lost. */
-#define PATIENCE 0.5e6
-#define CREDIT 0.1e6 /* at most, of what was gained before */
+ * caller with it. When that took so much longer than the threads gained lately, loops are not shared out for 16 times as long,
+ * and for twice as long as before if little was gained since. So at most a sixteenth is lost. */
+#define PATIENCE 4e6
 #define REST 16
 #define MOST_REST 256e6
 
@@ -61,63 +67,112 @@ static double clock_ns(clockid_t clock)
     return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
 }
 static double now(void) { return clock_ns(CLOCK_MONOTONIC); }
-static double ran(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
-static int left(gr_pool *p) { return (int)(atomic_load(&p->head) & LEFT_MASK); }
+/* Chunks that nobody has claimed. */
+static int left(gr_pool *p)
+{
+    int chunks = 0;
+    for (int i = 0; i < atomic_load_explicit(&p->shares, memory_order_relaxed); i++) {
+        const uint64_t s = atomic_load(&p->share[i].left);
+        chunks += END(s) - FIRST(s);
+    }
+    return chunks;
+}
 
 /* Two, if there are more chunks than threads awake; they wake the next, so that nobody wakes them all. */
 static void wake(gr_pool *p)
 {
-    int asleep = atomic_load(&p->asleep), more = left(p) - (1 + atomic_load(&p->started) - asleep);
-    if (asleep == 0 || more <= 0) return;
+    int asleep = atomic_load(&p->asleep);
+    if (asleep == 0) return;
+    int more = left(p) - (1 + atomic_load(&p->started) - asleep);
+    if (more <= 0) return;
     pthread_mutex_lock(&p->lock);
     pthread_cond_signal(&p->wake);
     if (more > 1) pthread_cond_signal(&p->wake);
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Until no chunk is left. What was read of a loop counts only if the claim succeeds: the caller changes it when all chunks
- * are done, so nobody else could have claimed from the loop in between. Returns how many it did. */
+typedef struct loop {
+    gr_range_fn *fn;
+    void *user;
+    int64_t n;
+    int chunks;
+} loop;
+
+/* Half of what is left of a share, as chunks *first to *end of *l: its own thread's from the front. What was read of a loop
+ * counts only if the claim succeeds: the caller changes it when all chunks are done, so nobody else could have claimed from the
+ * loop in between. */
+static bool claim(gr_pool *p, int from, bool own, loop *l, int *first, int *end)
+{
+    _Atomic uint64_t *share = &p->share[from].left;
+    uint64_t s = atomic_load(share), rest;
+    do {
+        const int a = FIRST(s), b = END(s), half = (b - a + 1) / 2;
+        if (half == 0) return false;
+        l->fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
+        l->user = atomic_load_explicit(&p->user, memory_order_relaxed);
+        l->n = atomic_load_explicit(&p->n, memory_order_relaxed);
+        l->chunks = atomic_load_explicit(&p->chunks, memory_order_relaxed);
+        *first = own ? a : b - half, *end = own ? a + half : b;
+        rest = own ? SHARE(s >> 2 * BITS, a + half, b) : SHARE(s >> 2 * BITS, a, b - half);
+    } while (!atomic_compare_exchange_weak(share, &s, rest));
+    return true;
+}
+
+/* Until no chunk is left. Returns how many it did. */
 static int work(gr_pool *p, int worker)
 {
-    int done = 0;
-    uint64_t head = atomic_load(&p->head);
-    while (head & LEFT_MASK) {
-        gr_task_fn *fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
-        void *user = atomic_load_explicit(&p->user, memory_order_relaxed);
-        int64_t n = atomic_load_explicit(&p->n, memory_order_relaxed);
-        int64_t chunks = atomic_load_explicit(&p->chunks, memory_order_relaxed);
-        if (!atomic_compare_exchange_weak(&p->head, &head, head - 1)) continue;
-        int64_t k = chunks - (int64_t)(head & LEFT_MASK), end = begin_of(n, chunks, k + 1);
-        for (int64_t i = begin_of(n, chunks, k); i < end; i++) fn(user, i, worker);
-        if (atomic_fetch_sub(&p->unfinished, 1) == 1 && atomic_load(&p->waiting)) {
-            pthread_mutex_lock(&p->lock);
-            pthread_cond_signal(&p->finished);
-            pthread_mutex_unlock(&p->lock);
+    const int shares = atomic_load(&p->shares);
+    int done = 0, first, end;
+    loop l;
+    for (int k = 0; k < shares; k++)
+        while (claim(p, (worker + k) % shares, k == 0, &l, &first, &end)) {
+            if (worker) atomic_store_explicit(&p->worker[worker - 1].holds, true, memory_order_relaxed);
+            l.fn(l.user, begin_of(l.n, l.chunks, first), begin_of(l.n, l.chunks, end), worker);
+            done += end - first;
         }
-        head = atomic_load(&p->head);
-        done++;
+    if (done == 0) return 0;
+    if (worker) atomic_store_explicit(&p->worker[worker - 1].holds, false, memory_order_relaxed);
+    if (atomic_fetch_sub(&p->unfinished, done) == done && atomic_load(&p->waiting)) {
+        pthread_mutex_lock(&p->lock);
+        p->ended = now();
+        pthread_cond_signal(&p->finished);
+        pthread_mutex_unlock(&p->lock);
     }
     return done;
+}
+
+/* Is there another loop than that of this number? Waits a while for it. */
+static bool another(gr_pool *p, uint32_t number)
+{
+    const double begin = now();
+    do {
+        for (int i = 0; i < 16; i++) {
+            if (atomic_load(&p->number) != number) return true;
+            relax();
+        }
+    } while (now() - begin < AWAKE);
+    return false;
 }
 
 static void *worker_main(void *arg)
 {
     gr_worker *self = arg;
     gr_pool *p = self->pool;
-    int number = (int)(self - p->worker) + 1;
+    uint32_t number = self->number; /* of the last loop that it looked at */
     bool stop = false;
     while (!stop) {
-        work(p, number);
-        for (int i = 0; i < SPIN && left(p) == 0; i++) relax();
-        if (left(p) > 0) continue;
-        pthread_mutex_lock(&p->lock);
-        atomic_fetch_add(&p->asleep, 1);
-        while (left(p) == 0 && !p->stop) pthread_cond_wait(&p->wake, &p->lock);
-        atomic_fetch_sub(&p->asleep, 1);
-        stop = p->stop;
-        pthread_mutex_unlock(&p->lock);
-        wake(p);
+        if (!another(p, number)) {
+            pthread_mutex_lock(&p->lock);
+            atomic_fetch_add(&p->asleep, 1);
+            while (atomic_load(&p->number) == number && !p->stop) pthread_cond_wait(&p->wake, &p->lock);
+            atomic_fetch_sub(&p->asleep, 1);
+            stop = p->stop;
+            pthread_mutex_unlock(&p->lock);
+            wake(p);
+        }
+        number = atomic_load(&p->number);
+        work(p, (int)(self - p->worker) + 1);
     }
     return NULL;
 }
@@ -173,7 +228,8 @@ static void start(gr_pool *p, int workers)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (p->started < workers) {
         gr_worker *w = &p->worker[p->started];
-        w->pool = p;
+        w->pool = p, w->number = atomic_load(&p->number);
+        atomic_store(&w->holds, false);
         if (pthread_create(&w->thread, NULL, worker_main, w) != 0) break;
         p->started++;
     }
@@ -186,39 +242,71 @@ static void start(gr_pool *p, int workers)
 }
 
 /* ---- one loop --------------------------------------------------------------------------------------------------*/
-static void publish(gr_pool *p, int64_t n, int chunks, gr_task_fn *fn, void *user)
+static void publish(gr_pool *p, const loop *l)
 {
-    atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
-    atomic_store_explicit(&p->user, user, memory_order_relaxed);
-    atomic_store_explicit(&p->n, n, memory_order_relaxed);
-    atomic_store_explicit(&p->chunks, chunks, memory_order_relaxed);
-    atomic_store(&p->unfinished, chunks);
-    uint64_t number = (atomic_load(&p->head) >> LEFT_BITS) + 1;
-    atomic_store(&p->head, number << LEFT_BITS | (uint64_t)chunks);
+    const int shares = atomic_load(&p->started) + 1 < l->chunks ? atomic_load(&p->started) + 1 : l->chunks;
+    const uint32_t number = atomic_load(&p->number) + 1;
+    atomic_store_explicit(&p->fn, l->fn, memory_order_relaxed);
+    atomic_store_explicit(&p->user, l->user, memory_order_relaxed);
+    atomic_store_explicit(&p->n, l->n, memory_order_relaxed);
+    atomic_store_explicit(&p->chunks, l->chunks, memory_order_relaxed);
+    atomic_store_explicit(&p->shares, shares, memory_order_relaxed);
+    atomic_store_explicit(&p->unfinished, l->chunks, memory_order_relaxed);
+    for (int i = 0; i < shares; i++)
+        atomic_store_explicit(&p->share[i].left, SHARE(number, begin_of(l->chunks, shares, i), begin_of(l->chunks, shares, i + 1)), memory_order_release);
+    atomic_store(&p->number, number);
     wake(p);
 }
 
-static void await(gr_pool *p)
+/* The time that the thread ran so far; what has no such clock is taken to run. */
+static double ran(const gr_worker *w, double otherwise)
 {
-    for (int i = 0; i < SPIN; i++) {
-        if (atomic_load(&p->unfinished) == 0) return;
-        relax();
+#if defined(_POSIX_THREAD_CPUTIME) && _POSIX_THREAD_CPUTIME >= 0
+    clockid_t clock;
+    if (pthread_getcpuclockid(w->thread, &clock) == 0) return clock_ns(clock);
+#endif
+    (void)w;
+    return otherwise;
+}
+
+/* Until all chunks are done. Returns for how long a thread that holds one stood still meanwhile. */
+static double await(gr_pool *p)
+{
+    const double begin = now();
+    do {
+        for (int i = 0; i < 16; i++) {
+            if (atomic_load(&p->unfinished) == 0) return 0;
+            relax();
+        }
+    } while (now() - begin < AWAIT);
+    double before[GR_MAX_THREADS - 1], most = 0;
+    bool holds[GR_MAX_THREADS - 1];
+    const int workers = atomic_load(&p->started);
+    const double from = now();
+    for (int i = 0; i < workers; i++) {
+        holds[i] = atomic_load_explicit(&p->worker[i].holds, memory_order_relaxed);
+        if (holds[i]) before[i] = ran(&p->worker[i], from);
     }
     pthread_mutex_lock(&p->lock);
+    p->ended = from;
     atomic_store(&p->waiting, true);
     while (atomic_load(&p->unfinished) != 0) pthread_cond_wait(&p->finished, &p->lock);
     atomic_store(&p->waiting, false);
+    const double ended = p->ended;
     pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < workers; i++) {
+        const double stood = holds[i] ? ended - from - (ran(&p->worker[i], ended) - before[i]) : 0;
+        if (stood > most) most = stood;
+    }
+    return most;
 }
 
 static bool resting(const gr_pool *p) { return p->rest_until > 0 && !p->eager && now() < p->rest_until; }
 
-/* Of a loop that took `total`, of which the caller worked `own` on `done` of its chunks: what if it had done them all? */
-static void judge(gr_pool *p, double own, int done, int chunks, double total)
+static void judge(gr_pool *p, double gained, double stood)
 {
-    double gain = done ? own * chunks / done - total : 0;
-    p->balance += gain < CREDIT ? gain : CREDIT;
-    if (p->balance > CREDIT) p->balance = CREDIT, p->rest /= 2;
+    p->balance += gained - stood;
+    if (p->balance > PATIENCE) p->balance = PATIENCE, p->rest = 0;
     p->rest_until = 0;
     if (p->balance > -PATIENCE) return;
     const double least = -REST * p->balance;
@@ -228,58 +316,53 @@ static void judge(gr_pool *p, double own, int done, int chunks, double total)
     p->balance = 0;
 }
 
-void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user)
+static void share_out(gr_pool *p, const loop *l)
 {
-    gr_pool *p = &c->pool;
-    bool alone = n <= 1 || p->busy || p->threads == 1 || resting(p);
-    if (!alone) start(p, n < p->threads ? (int)n - 1 : p->threads - 1);
-    if (alone || p->started == 0) {
-        for (int64_t i = 0; i < n; i++) fn(user, i, 0);
-        return;
-    }
-    const int chunks = n < CHUNKS * p->threads ? (int)n : CHUNKS * p->threads;
-    const double begin = now();
     p->busy = true;
-    publish(p, n, chunks, fn, user);
-    const double published = now(), ran_before = ran();
+    const double begin = now();
+    publish(p, l);
     const int done = work(p, 0);
-    const double own = now() - published, stood = own - (ran() - ran_before);
-    await(p);
+    const double own = now() - begin, stood = await(p), total = now() - begin;
     p->busy = false;
-    if (stood < own / 8) judge(p, own, done, chunks, now() - begin); /* else the caller stood still: that says nothing */
+    const double alone = own * l->chunks / (done > 0 ? done : 1); /* if the caller had done all of them */
+    judge(p, done > 0 && alone > total ? alone - total : 0, stood);
 }
 
-bool gr__parallel_pays(gr_ctx *c, double ns)
+/* Short loops that follow each other soon may together be worth waking a thread, which then stays awake for the next. */
+static bool worth_waking(gr_pool *p, double ns)
 {
-    gr_pool *p = &c->pool;
-    if (p->threads == 1 || p->busy || resting(p)) return false;
-    return p->eager || ns >= (p->started > atomic_load(&p->asleep) ? WORTH_SHARING : WORTH_WAKING);
+    const double t = now();
+    if (t - p->last_alone > AWAKE) p->alone = 0;
+    p->last_alone = t;
+    p->alone += ns;
+    if (p->alone < WORTH_WAKING) return false;
+    p->alone = 0;
+    return true;
+}
+
+static bool pays(gr_pool *p, double ns)
+{
+    if (p->threads == 1 || p->busy) return false;
+    if (p->eager) return true;
+    return ns >= WORTH_SHARING && !resting(p) && (p->started > atomic_load(&p->asleep) || worth_waking(p, ns));
 }
 
 int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING || c->pool.eager ? c->pool.threads : 1; }
 
-typedef struct ranges {
-    int64_t n, parts;
-    gr_range_fn *fn;
-    void *user;
-} ranges;
-
-static void range_task(void *user, int64_t i, int worker)
-{
-    const ranges *r = user;
-    r->fn(r->user, begin_of(r->n, r->parts, i), begin_of(r->n, r->parts, i + 1), worker);
-}
-
 void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user)
 {
-    double work = ns * (double)n, most = (double)(CHUNKS * c->pool.threads);
-    if (!gr__parallel_pays(c, work)) {
-        if (n > 0) fn(user, 0, n, 0);
-        return;
+    gr_pool *p = &c->pool;
+    const double work = ns * (double)n, most = (double)(CHUNKS * p->threads);
+    const double chunks = p->eager || work / PART > most ? most : work / PART;
+    const loop l = { fn, user, n, (double)n < chunks ? (int)n : (int)chunks };
+    if (n > 1 && pays(p, work)) {
+        start(p, l.chunks < p->threads ? l.chunks - 1 : p->threads - 1);
+        if (p->started > 0) {
+            share_out(p, &l);
+            return;
+        }
     }
-    ranges r = { n, (int64_t)(work / PART < most && !c->pool.eager ? work / PART : most), fn, user };
-    if (r.parts > n) r.parts = n;
-    gr__parallel(c, r.parts, range_task, &r);
+    if (n > 0) fn(user, 0, n, 0);
 }
 
 /* ---- how many --------------------------------------------------------------------------------------------------*/
@@ -314,7 +397,7 @@ bool gr_set_threads(gr_ctx *c, int n)
     }
     stop(&c->pool);
     c->pool.threads = n ? n : processors();
-    c->pool.balance = c->pool.rest_until = 0;
+    c->pool.balance = c->pool.rest_until = c->pool.alone = 0;
     return true;
 }
 

@@ -154,12 +154,17 @@ typedef struct gr_observer {
 } gr_observer;
 
 /* The threads of a context and the loop that they share; see parallel.c. It lies in the context: nothing to allocate. */
-typedef void gr_task_fn(void *user, int64_t i, int worker);
+typedef void gr_range_fn(void *user, int64_t begin, int64_t end, int worker);
 typedef struct gr_pool gr_pool;
 typedef struct gr_worker {
-    gr_pool *pool;
+    _Alignas(64) gr_pool *pool;
     pthread_t thread;
+    uint32_t number;            /* of the loop when it was started */
+    _Atomic bool holds;         /* chunks that it has claimed */
 } gr_worker;
+typedef struct gr_share {
+    _Alignas(64) _Atomic uint64_t left; /* see parallel.c */
+} gr_share;
 struct gr_pool {
     int threads;                /* at most, the caller's included */
     _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
@@ -167,16 +172,20 @@ struct gr_pool {
     bool eager;                 /* shares out whatever it can, and never rests: for tests */
     long pid;                   /* of the process whose threads they are */
     double balance, rest, rest_until; /* ns that loops took less than alone, lately; until then they are not shared out */
+    double alone, last_alone;   /* ns of loops that were run alone since the threads sleep; when the last of them was */
+    double ended;               /* when the loop did for which the caller waits */
     pthread_mutex_t lock;       /* of sleeping and waking alone */
     pthread_cond_t wake, finished;
-    _Alignas(64) _Atomic(gr_task_fn *) fn;
+    _Alignas(64) _Atomic(gr_range_fn *) fn;
     _Atomic(void *) user;
     _Atomic int64_t n;
-    _Atomic int chunks, asleep; /* workers that wait for `wake` */
+    _Atomic int chunks, shares;
+    _Atomic uint32_t number;    /* of the loop */
+    _Atomic int asleep;         /* workers that wait for `wake` */
     _Atomic bool waiting;       /* the caller waits for `finished` */
-    _Alignas(64) _Atomic uint64_t head;
     _Alignas(64) _Atomic int unfinished; /* chunks */
-    _Alignas(64) gr_worker worker[GR_MAX_THREADS - 1];
+    gr_share share[GR_MAX_THREADS]; /* the caller's, then each worker's */
+    gr_worker worker[GR_MAX_THREADS - 1];
 };
 
 struct gr_ctx {
@@ -239,18 +248,14 @@ void gr__memory_free(gr_ctx *c);
 static inline gr_scope *gr__scope_now(gr_ctx *c) { return c->scope[c->depth]; }
 
 /* parallel.c */
-/* Calls fn(user, i, worker) once for each i in [0, n), on the context's threads and the caller's; returns when all are done.
- * worker < gr_threads(c), and no two tasks have the same one at a time. Any order: a task writes what no other reads. It must
- * not touch the context: no error, no memory; a gr__parallel in it runs on the spot, as worker 0. */
-void gr__parallel(gr_ctx *c, int64_t n, gr_task_fn *fn, void *user);
-/* Does it pay to share out a loop that takes one thread so many ns? Sooner while threads are awake, never with one. */
-bool gr__parallel_pays(gr_ctx *c, double ns);
-/* The workers that such a loop may have at most, for their scratch: the same each time, whoever is awake. */
-int gr__parallel_workers(const gr_ctx *c, double ns);
-/* fn on ranges that together are [0, n), of items that take about so many ns each; on the whole at once where it does not pay
- * to share them out. How it is cut depends on threads and time: the values of an item must not. */
-typedef void gr_range_fn(void *user, int64_t begin, int64_t end, int worker);
+/* Calls fn on ranges that together are [0, n), of items that take one thread about so many ns each, on the context's threads and
+ * the caller's; on the whole at once where it does not pay to share them out. Returns when all are done. worker < gr_threads(c),
+ * and no two calls have the same one at a time. Any order: a call writes what no other reads, and how [0, n) is cut depends on
+ * threads and time: the values of an item must not. It must not touch the context: no error, no memory; a loop in it runs on
+ * the spot, as worker 0. */
 void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user);
+/* The workers that a loop of so many ns may have at most, for their scratch: the same each time, whoever is awake. */
+int gr__parallel_workers(const gr_ctx *c, double ns);
 int gr__threads_default(void);
 void gr__threads_free(gr_ctx *c);
 

@@ -84,11 +84,11 @@ static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t 
     p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.m > 4 * MR && p.n > 2 * NV * w && (p.as[1] != 1 || p.as[0] * element >= PAGE);
     p.mc = p.m * p.kc <= RESIDENT ? p.m : MC / p.rows * p.rows;
     p.width = p.dots ? 4 : p.pack_b || p.m > FEW ? NV * w : p.m == 1 ? WIDE * w : WIDE_FEW * w;
-    /* columns, unless each of their parts would pack all of a; enough rows that packing b for each of their parts is nothing */
-    const int64_t rows = p.pack_b ? 8 * p.rows : p.rows, by_row = count_of(p.m, rows), by_column = p.pack_a && !p.dots ? 0 : count_of(p.n, p.width);
-    p.units = by_row > by_column ? by_row : by_column;
+    /* of the longer side: then a part leaves out most of what the product reads */
+    const bool by_row = p.m >= p.n;
+    p.units = by_row ? count_of(p.m, p.rows) : count_of(p.n, p.width);
     if (first == 0 && end >= p.units) return p;
-    if (by_row > by_column) p.row = first * rows, p.m = least(p.m, end * rows) - p.row;
+    if (by_row) p.row = first * p.rows, p.m = least(p.m, end * p.rows) - p.row;
     else p.column = first * p.width, p.n = least(p.n, end * p.width) - p.column;
     return p;
 }

@@ -21,15 +21,28 @@ static bool addmm_shape(gr_call *k)
     return true;
 }
 
+#define ADD_NS 0.1 /* for an element */
+typedef struct addition {
+    gr_ew_fn *add;
+    char *y, *b;
+    int64_t n;
+    size_t size;
+} addition;
+static void add_to_rows(void *user, int64_t begin, int64_t end, int worker)
+{
+    const addition *j = user;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        char *row = j->y + (size_t)(i * j->n) * j->size;
+        j->add(j->n, (char *[]){ row, row, j->b });
+    }
+}
+
 static bool addmm_forward(const gr_call *k, gr_tensor *y)
 {
-    const int64_t n = y->dims[1];
-    gr_ew_fn *add = gr__kernels()->ew[GR_EW_add][gr__kt(y)];
+    addition j = { gr__kernels()->ew[GR_EW_add][gr__kt(y)], y->data, k->in[0]->data, y->dims[1], gr__type_size((gr_type)y->dtype) };
     if (!gr__multiply(k->in[1], false, k->in[2], false, y)) return false;
-    for (int64_t i = 0; i < y->numel; i += n) {
-        char *row = y->data + (size_t)i * gr__type_size((gr_type)y->dtype);
-        add(n, (char *[]){ row, row, k->in[0]->data });
-    }
+    gr__parallel_ranges(k->ctx, y->dims[0], 5 + ADD_NS * (double)j.n, add_to_rows, &j);
     return true;
 }
 

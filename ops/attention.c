@@ -64,88 +64,116 @@ typedef struct work {
     int type;
     int64_t size; /* of an element */
     attention_attr a;
+    const gr_tensor *q, *k, *v, *y; /* y: or dy */
+    gr_tensor **dx;
     gr_block *block;
-    char *p, *dp, *part, *scratch; /* two blocks of rows of scores, room for one of k or v, and the products' own */
+    int64_t blocks;   /* of rows of one q */
+    size_t bytes;     /* of scratch, for each worker */
+    int64_t dp, part, products; /* where in it there are, after a block of rows of scores, another, room for one of k or v, and what products need */
+    double ns;        /* that a block of rows takes */
 } work;
 
 static matrix rows_of(const work *w, matrix m, int64_t from, int64_t rows) { return (matrix){ m.data + from * m.stride[0] * w->size, rows, m.cols, { m.stride[0], m.stride[1] } }; }
 static matrix turned(matrix m) { return (matrix){ m.data, m.cols, m.rows, { m.stride[1], m.stride[0] } }; }
 static matrix dense(char *data, int64_t rows, int64_t cols) { return (matrix){ data, rows, cols, { cols, 1 } }; }
 /* c = a b; the rows of c have unit steps */
-static void multiply(const work *w, matrix a, matrix b, matrix c)
+static void multiply(const work *w, matrix a, matrix b, matrix c, char *scratch)
 {
-    w->kt->gemm[w->type](a.rows, b.cols, a.cols, a.data, a.stride, b.data, b.stride, c.data, c.stride[0], w->scratch);
+    w->kt->gemm[w->type](a.rows, b.cols, a.cols, a.data, a.stride, b.data, b.stride, c.data, c.stride[0], scratch + w->products);
 }
 
-static bool begin(const gr_tensor *y, gr_tensor *const *in, const attention_attr *a, work *w)
+static int64_t whole_lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/* pairs: of products, one as q k^T and one as p v, for each block of rows */
+static bool begin(const gr_tensor *y, gr_tensor *const *in, const attention_attr *a, double pairs, work *w)
 {
     const int r = y->ndim;
     const int64_t rows = y->dims[r - 2] < ROWS ? y->dims[r - 2] : ROWS, keys = in[1]->dims[r - 2], depth = in[0]->dims[r - 1], wide = in[2]->dims[r - 1];
-    *w = (work){ .kt = gr__kernels(), .type = gr__kt(y), .size = (int64_t)gr__type_size((gr_type)y->dtype), .a = *a };
+    *w = (work){ .kt = gr__kernels(), .type = gr__kt(y), .size = (int64_t)gr__type_size((gr_type)y->dtype), .a = *a, .q = in[0], .k = in[1], .v = in[2], .y = y };
     const int64_t size[] = { rows, keys, depth, wide };
     int64_t most = 0; /* of the sizes of any product */
     for (int i = 0; i < 4; i++) most = size[i] > most ? size[i] : most;
-    const int64_t scores = (rows * keys * w->size + 63) / 64 * 64, part = (keys * (depth > wide ? depth : wide) * w->size + 63) / 64 * 64;
-    w->block = gr__block_new(y->ctx, (size_t)(2 * scores + part) + w->kt->gemm_scratch(most, most, most, w->type));
-    if (!w->block) return false;
-    w->p = gr__block_data(w->block), w->dp = w->p + scores, w->part = w->dp + scores, w->scratch = w->part + part;
-    return true;
+    w->dp = whole_lines(rows * keys * w->size), w->part = 2 * w->dp, w->products = w->part + whole_lines(keys * (depth > wide ? depth : wide) * w->size);
+    w->bytes = (size_t)w->products + w->kt->gemm_scratch(most, most, most, w->type);
+    w->blocks = (y->dims[r - 2] + ROWS - 1) / ROWS;
+    w->ns = (double)(rows * keys) / (a->causal ? 2 : 1) * (0.5 + pairs * (double)(depth + wide) / (w->type == GR_K_F32 ? 75 : 37));
+    const double all = w->ns * (double)(gr__count(r - 2, y->dims) * w->blocks);
+    w->block = gr__block_new(y->ctx, w->bytes * (size_t)gr__parallel_workers(y->ctx, all));
+    return w->block != NULL;
 }
+static char *scratch_of(const work *w, int worker) { return (char *)gr__block_data(w->block) + (size_t)worker * w->bytes; }
 
 /* p of rows i .. i + rows of q */
-static matrix shares(const work *w, matrix q, matrix k, int64_t i, int64_t rows)
+static matrix shares(const work *w, matrix q, matrix k, int64_t i, int64_t rows, char *scratch)
 {
     const int64_t seen = w->a.causal && i + rows < k.rows ? i + rows : k.rows;
-    matrix p = dense(w->p, rows, seen);
-    multiply(w, rows_of(w, q, i, rows), turned(rows_of(w, k, 0, seen)), p);
+    matrix p = dense(scratch, rows, seen);
+    multiply(w, rows_of(w, q, i, rows), turned(rows_of(w, k, 0, seen)), p, scratch);
     w->kt->attention[w->type](rows, seen, w->a.causal ? i + 1 : seen, w->a.causal ? 1 : 0, w->a.scale, p.data);
     return p;
 }
 static int64_t next_rows(matrix q, int64_t i) { return q.rows - i < ROWS ? q.rows - i : ROWS; }
 
+static void some_blocks(void *user, int64_t first, int64_t end, int worker)
+{
+    const work *w = user;
+    char *scratch = scratch_of(w, worker);
+    for (int64_t b = first; b < end; b++) {
+        const int64_t number = b / w->blocks, i = b % w->blocks * ROWS;
+        matrix q = matrix_of(w->q, number), p = shares(w, q, matrix_of(w->k, number), i, next_rows(q, i), scratch);
+        multiply(w, p, rows_of(w, matrix_of(w->v, number), 0, p.cols), rows_of(w, matrix_of(w->y, number), i, p.rows), scratch);
+    }
+}
+
 static bool attention_forward(const gr_call *call, gr_tensor *y)
 {
     work w;
     if (!y->numel) return true;
-    if (!begin(y, call->in, call->attr, &w)) return false;
-    for (int64_t b = 0; b < gr__count(y->ndim - 2, y->dims); b++) {
-        matrix q = matrix_of(call->in[0], b), k = matrix_of(call->in[1], b), v = matrix_of(call->in[2], b), out = matrix_of(y, b);
-        for (int64_t i = 0; i < q.rows; i += ROWS) {
-            matrix p = shares(&w, q, k, i, next_rows(q, i));
-            multiply(&w, p, rows_of(&w, v, 0, p.cols), rows_of(&w, out, i, p.rows));
-        }
-    }
+    if (!begin(y, call->in, call->attr, 1, &w)) return false;
+    gr__parallel_ranges(y->ctx, gr__count(y->ndim - 2, y->dims) * w.blocks, w.ns, some_blocks, &w);
     gr__block_unref(y->ctx, w.block);
     return true;
 }
 
 /* c += a b, c with contiguous rows */
-static void add_product(const work *w, matrix a, matrix b, matrix c)
+static void add_product(const work *w, matrix a, matrix b, matrix c, char *scratch)
 {
-    matrix part = dense(w->part, a.rows, b.cols);
-    multiply(w, a, b, part);
+    matrix part = dense(scratch + w->part, a.rows, b.cols);
+    multiply(w, a, b, part, scratch);
     w->kt->ew[GR_EW_add][w->type](a.rows * b.cols, (char *[]){ c.data, c.data, part.data });
+}
+
+/* dk and dv are sums over all rows of q: a matrix is one item */
+static void some_gradients(void *user, int64_t first, int64_t end, int worker)
+{
+    const work *w = user;
+    char *scratch = scratch_of(w, worker);
+    for (int64_t b = first; b < end; b++) {
+        matrix q = matrix_of(w->q, b), k = matrix_of(w->k, b), v = matrix_of(w->v, b), g = matrix_of(w->y, b);
+        matrix dq = matrix_of(w->dx[0], b), dk = matrix_of(w->dx[1], b), dv = matrix_of(w->dx[2], b);
+        memset(dk.data, 0, (size_t)(dk.rows * dk.cols * w->size));
+        memset(dv.data, 0, (size_t)(dv.rows * dv.cols * w->size));
+        for (int64_t i = 0; i < q.rows; i += ROWS) {
+            matrix p = shares(w, q, k, i, next_rows(q, i), scratch), dp = dense(scratch + w->dp, p.rows, p.cols), gi = rows_of(w, g, i, p.rows);
+            add_product(w, turned(p), gi, dv, scratch);
+            multiply(w, gi, turned(rows_of(w, v, 0, p.cols)), dp, scratch);
+            w->kt->attention_dx[w->type](p.rows, p.cols, w->a.causal ? i + 1 : p.cols, w->a.causal ? 1 : 0, w->a.scale, p.data, dp.data);
+            multiply(w, dp, rows_of(w, k, 0, p.cols), rows_of(w, dq, i, p.rows), scratch);
+            add_product(w, turned(dp), rows_of(w, q, i, p.rows), dk, scratch);
+        }
+    }
 }
 
 static bool attention_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     work w;
+    const bool none = !y->numel || !y->in[2]->numel;
     for (int i = 0; i < 3; i++)
-        if (!(dx[i] = gr_zeros_like(y->in[i]))) return false;
-    if (!y->numel || !y->in[2]->numel) return true;
-    if (!(dy = gr_contiguous(dy)) || !begin(y, y->in, y->attr, &w)) return false;
-    for (int64_t b = 0; b < gr__count(y->ndim - 2, y->dims); b++) {
-        matrix q = matrix_of(y->in[0], b), k = matrix_of(y->in[1], b), v = matrix_of(y->in[2], b), g = matrix_of(dy, b);
-        matrix dq = matrix_of(dx[0], b), dk = matrix_of(dx[1], b), dv = matrix_of(dx[2], b);
-        for (int64_t i = 0; i < q.rows; i += ROWS) {
-            matrix p = shares(&w, q, k, i, next_rows(q, i)), dp = dense(w.dp, p.rows, p.cols), gi = rows_of(&w, g, i, p.rows);
-            add_product(&w, turned(p), gi, dv);
-            multiply(&w, gi, turned(rows_of(&w, v, 0, p.cols)), dp);
-            w.kt->attention_dx[w.type](p.rows, p.cols, w.a.causal ? i + 1 : p.cols, w.a.causal ? 1 : 0, w.a.scale, p.data, dp.data);
-            multiply(&w, dp, rows_of(&w, k, 0, p.cols), rows_of(&w, dq, i, p.rows));
-            add_product(&w, turned(dp), rows_of(&w, q, i, p.rows), dk);
-        }
-    }
+        if (!(dx[i] = none ? gr_zeros_like(y->in[i]) : gr_empty_like(y->in[i]))) return false;
+    if (none) return true;
+    if (!(dy = gr_contiguous(dy)) || !begin(dy, y->in, y->attr, 2.5, &w)) return false;
+    w.dx = dx;
+    gr__parallel_ranges(y->ctx, gr__count(y->ndim - 2, y->dims), w.ns * (double)w.blocks, some_gradients, &w);
     gr__block_unref(y->ctx, w.block);
     return true;
 }

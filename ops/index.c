@@ -119,7 +119,7 @@ static bool scatter_shape(gr_call *k)
 }
 static bool scatter_forward(const gr_call *k, gr_tensor *y)
 {
-    gr__copy_args(y->ndim, y->dims, k->dtype, gr__run_arg(y), gr__run_arg(k->in[0]));
+    gr__copy_args(k->ctx, y->ndim, y->dims, k->dtype, gr__run_arg(y), gr__run_arg(k->in[0]));
     visit(k->in[1], k->in[2], y, dim_of(k->attr), add_one);
     return true;
 }

@@ -109,15 +109,27 @@ static bool unslice_shape(gr_call *k)
     for (int d = 0; d < x->ndim; d++) k->dim[d] = d == a->dim ? a->size : x->dims[d];
     return true;
 }
+/* y in [from, to) of the dimension, with this stride there, becomes x; NULL: zeros */
+static void fill_part(const gr_call *k, gr_tensor *y, int64_t from, int64_t to, int64_t step, const gr_tensor *x)
+{
+    static const int64_t none[GR_MAX_RANK] = { 0 };
+    static const double zero = 0;
+    const int dim = ((const slice_attr *)k->attr)->dim;
+    const int64_t size = (int64_t)gr__type_size(k->dtype);
+    int64_t stride[GR_MAX_RANK], dims[GR_MAX_RANK];
+    if (to <= from) return;
+    for (int d = 0; d < y->ndim; d++) stride[d] = gr__stride(y)[d] * (d == dim ? step : 1), dims[d] = d == dim ? (to - from + step - 1) / step : y->dims[d];
+    gr__copy_args(k->ctx, y->ndim, dims, k->dtype, (gr_run_arg){ y->data + from * gr__stride(y)[dim] * size, stride, size },
+                  x ? gr__run_arg(x) : (gr_run_arg){ (char *)&zero, none, size });
+}
 static bool unslice_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_tensor *x = k->in[0];
     const slice_attr *a = k->attr;
-    int64_t stride[GR_MAX_RANK], size = (int64_t)gr__type_size(k->dtype);
-    memset(y->data, 0, (size_t)(y->numel * size));
-    for (int d = 0; d < y->ndim; d++) stride[d] = gr__stride(y)[d] * (d == a->dim ? a->step : 1);
-    gr_run_arg args[2] = { { y->data + (x->numel ? a->start * gr__stride(y)[a->dim] * size : 0), stride, size }, gr__run_arg(x) };
-    gr__copy_args(x->ndim, x->dims, k->dtype, args[0], args[1]);
+    const int64_t end = a->start + k->in[0]->dims[a->dim] * a->step;
+    const bool dense = a->step == 1;
+    fill_part(k, y, 0, dense ? a->start : a->size, 1, NULL);
+    if (dense) fill_part(k, y, end, a->size, 1, NULL);
+    if (y->numel) fill_part(k, y, a->start, end, a->step, k->in[0]);
     return true;
 }
 static gr_tensor *unslice_vjp(gr_tensor *y, gr_tensor *dy, int i) { return (void)i, gr__apply1(&gr_op_slice, dy, y->attr); }
@@ -182,7 +194,7 @@ static bool cat_forward(const gr_call *k, gr_tensor *y)
     for (int i = 0; i < k->n; i++) {
         const gr_tensor *x = k->in[i];
         gr_run_arg args[2] = { { y->data + at * gr__stride(y)[dim] * size, gr__stride(y), size }, gr__run_arg(x) };
-        gr__copy_args(x->ndim, x->dims, k->dtype, args[0], args[1]);
+        gr__copy_args(k->ctx, x->ndim, x->dims, k->dtype, args[0], args[1]);
         at += x->dims[dim];
     }
     return true;

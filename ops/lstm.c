@@ -48,78 +48,113 @@ static bool steps_shape(gr_call *k)
     return true;
 }
 
-/* part `part` of y at step t; before step 0 that is what the recurrence starts from, with rows of its own length */
-static char *part_of(const gr_tensor *y, const sizes *s, int64_t t, int part) { return y->data + (size_t)(t * s->rows * s->wide + part * s->hidden) * s->size; }
-static const char *before(const gr_tensor *y, const gr_tensor *start, const sizes *s, int64_t t, int part, int64_t *pitch)
+/* Sequences know nothing of each other: a block of them, of at most ROWS, runs through all steps. How they are cut depends on
+ * their number alone, for the bits of a product may depend on its rows. */
+enum { ROWS = 16 };
+#define UNIT_NS 3 /* for the gates and the state of a unit */
+typedef struct run {
+    const gr_kernel_table *kt;
+    int type;
+    sizes s;
+    const gr_tensor *y, *x, *w, *h, *c; /* of the forward pass; w: turned round for backward */
+    const gr_tensor *dy, *da, *dh, *dc; /* of the backward pass */
+    bool first;                         /* it also gives the gradient of the first h */
+    int64_t blocks;
+    int64_t product; /* bytes of scratch before those of the products */
+    size_t bytes;    /* of scratch, for each worker */
+    char *scratch;
+} run;
+
+static int64_t block_begin(const run *j, int64_t block) { return block * j->s.rows / j->blocks; }
+/* row `row` of a tensor of rows of so many elements */
+static char *row_of(const run *j, const gr_tensor *t, int64_t row, int64_t wide) { return t->data + (size_t)(row * wide) * j->s.size; }
+/* row `row` of a part of y at step t; before step 0 that is what the recurrence starts from, with rows of its own length */
+static char *part_of(const run *j, const gr_tensor *y, int64_t t, int64_t row, int part) { return row_of(j, y, t * j->s.rows + row, j->s.wide) + (size_t)(part * j->s.hidden) * j->s.size; }
+static const char *before(const run *j, const gr_tensor *start, int64_t t, int64_t row, int part, int64_t *pitch)
 {
-    *pitch = t ? s->wide : s->hidden;
-    return t ? part_of(y, s, t - 1, part) : start->data;
+    *pitch = t ? j->s.wide : j->s.hidden;
+    return t ? part_of(j, j->y, t - 1, row, part) : row_of(j, start, row, j->s.hidden);
+}
+
+/* Some blocks at a time, by fn, each product from k to n columns. */
+static bool run_blocks(run *j, int64_t n, int64_t k, gr_range_fn *fn)
+{
+    const sizes *s = &j->s;
+    const double ns = (double)(s->steps * s->rows * s->hidden) * (UNIT_NS + 4 * (double)s->hidden / (j->type == GR_K_F32 ? 75 : 37));
+    j->blocks = (s->rows + ROWS - 1) / ROWS;
+    j->bytes = (size_t)j->product + (j->kt->gemm_scratch(s->rows < ROWS ? s->rows : ROWS, n, k, j->type) + 63) / 64 * 64;
+    gr_block *block = gr__block_new(j->y->ctx, j->bytes * (size_t)gr__parallel_workers(j->y->ctx, ns));
+    if (!block) return false;
+    j->scratch = gr__block_data(block);
+    gr__parallel_ranges(j->y->ctx, j->blocks, ns / (double)j->blocks, fn, j);
+    gr__block_unref(j->y->ctx, block);
+    return true;
+}
+
+static void forward_blocks(void *user, int64_t begin, int64_t end, int worker)
+{
+    const run *j = user;
+    const int64_t n = j->s.hidden;
+    char *a = j->scratch + (size_t)worker * j->bytes;
+    for (int64_t block = begin; block < end; block++) {
+        const int64_t r = block_begin(j, block), rows = block_begin(j, block + 1) - r;
+        for (int64_t t = 0; t < j->s.steps; t++) {
+            int64_t hs, cs;
+            const char *h = before(j, j->h, t, r, H, &hs), *c = before(j, j->c, t, r, C, &cs);
+            j->kt->gemm[j->type](rows, 4 * n, n, h, (int64_t[]){ hs, 1 }, j->w->data, gr__stride(j->w), a, 4 * n, a + j->product);
+            j->kt->lstm[j->type](rows, n, row_of(j, j->x, t * j->s.rows + r, 4 * n), a, c, cs, part_of(j, j->y, t, r, H));
+        }
+    }
 }
 
 static bool steps_forward(const gr_call *k, gr_tensor *y)
 {
-    const gr_tensor *x = k->in[0], *w = k->in[1];
     const sizes s = sizes_of(k->in);
-    const int type = gr__kt(x);
-    const gr_kernel_table *kt = gr__kernels();
     if (!y->numel) return true;
-    const size_t product = (size_t)(s.rows * 4 * s.hidden) * s.size;
-    gr_block *block = gr__block_new(y->ctx, product + 64 + kt->gemm_scratch(s.rows, 4 * s.hidden, s.hidden, type));
-    if (!block) return false;
-    char *a = gr__block_data(block), *scratch = a + (product + 63) / 64 * 64;
-    for (int64_t t = 0; t < s.steps; t++) {
-        int64_t hs, cs;
-        const char *h = before(y, k->in[2], &s, t, H, &hs), *c = before(y, k->in[3], &s, t, C, &cs);
-        kt->gemm[type](s.rows, 4 * s.hidden, s.hidden, h, (int64_t[]){ hs, 1 }, w->data, gr__stride(w), a, 4 * s.hidden, scratch);
-        kt->lstm[type](s.rows, s.hidden, x->data + (size_t)t * product, a, c, cs, part_of(y, &s, t, H));
-    }
-    gr__block_unref(y->ctx, block);
-    return true;
+    run j = { .kt = gr__kernels(), .type = gr__kt(y), .s = s, .y = y, .x = k->in[0], .w = k->in[1], .h = k->in[2], .c = k->in[3] };
+    j.product = (int64_t)((size_t)((s.rows < ROWS ? s.rows : ROWS) * 4 * s.hidden) * s.size + 63) / 64 * 64;
+    return run_blocks(&j, 4 * s.hidden, s.hidden, forward_blocks);
 }
 
 /* dw = sum over steps of h_{t-1}^T da_t: those after the first are one product, since the rows of y follow each other */
-static bool weight_gradient(gr_tensor *y, const sizes *s, const gr_tensor *da, gr_tensor *dw)
+static bool weight_gradient(gr_tensor *y, const sizes *s, gr_tensor *da, gr_tensor *dw)
 {
-    const int64_t n = 4 * s->hidden, later = (s->steps - 1) * s->rows;
-    const int type = gr__kt(y);
-    const gr_kernel_table *kt = gr__kernels();
-    gr_tensor *first = gr_empty_like(dw);
-    gr_block *scratch = gr__block_new(y->ctx, kt->gemm_scratch(s->hidden, n, later > s->rows ? later : s->rows, type));
-    if (!first || !scratch) {
-        if (scratch) gr__block_unref(y->ctx, scratch);
-        return false;
+    const int64_t all = s->steps * s->rows, later = all - s->rows;
+    gr_tensor *gates = gr_reshape(da, GR_SHAPE(all, 4 * s->hidden)), *first_gates = gr_slice(gates, 0, 0, s->rows), *first = gr_empty_like(dw);
+    gr_tensor *h = gr_slice(gr_slice(gr_reshape(y, GR_SHAPE(all, s->wide)), 0, 0, later), 1, 0, s->hidden), *later_gates = gr_slice(gates, 0, s->rows, all);
+    return first_gates && first && h && later_gates && gr__multiply(y->in[2], true, first_gates, false, first) && gr__multiply(h, true, later_gates, false, dw) &&
+           gr__run_kernel(GR_EW_add, (gr_type)y->dtype, 3, (gr_tensor *[]){ dw, dw, first });
+}
+
+/* The gradients of h and c, as far as the steps after t give them, are in dh and dc. */
+static void backward_blocks(void *user, int64_t begin, int64_t end, int worker)
+{
+    const run *j = user;
+    const int64_t n = j->s.hidden;
+    for (int64_t block = begin; block < end; block++) {
+        const int64_t r = block_begin(j, block), rows = block_begin(j, block + 1) - r;
+        char *dh = row_of(j, j->dh, r, n), *dc = row_of(j, j->dc, r, n);
+        for (int64_t t = j->s.steps - 1; t >= 0; t--) {
+            int64_t cs;
+            const char *c = before(j, j->c, t, r, C, &cs);
+            char *da = row_of(j, j->da, t * j->s.rows + r, 4 * n);
+            j->kt->lstm_back[j->type](rows, n, part_of(j, j->y, t, r, H), c, cs, part_of(j, j->dy, t, r, H), dh, dc, da);
+            if (t || j->first)
+                j->kt->gemm[j->type](rows, n, 4 * n, da, (int64_t[]){ 4 * n, 1 }, j->w->data, gr__stride(j->w), dh, n, j->scratch + (size_t)worker * j->bytes);
+        }
     }
-    kt->gemm[type](s->hidden, n, s->rows, y->in[2]->data, (int64_t[]){ 1, s->hidden }, da->data, (int64_t[]){ n, 1 }, first->data, n, gr__block_data(scratch));
-    kt->gemm[type](s->hidden, n, later, y->data, (int64_t[]){ 1, s->wide }, da->data + (size_t)(s->rows * n) * s->size, (int64_t[]){ n, 1 }, dw->data, n,
-                   gr__block_data(scratch));
-    gr__run_kernel(GR_EW_add, (gr_type)y->dtype, 3, (gr_tensor *[]){ dw, dw, first });
-    gr__block_unref(y->ctx, scratch);
-    return true;
 }
 
 static bool steps_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     const sizes s = sizes_of(y->in);
-    const int type = gr__kt(y);
-    const gr_kernel_table *kt = gr__kernels();
     for (int i = 0; i < 4; i++)
         if (!(dx[i] = i == 0 ? gr_empty_like(y->in[0]) : gr_zeros_like(y->in[i]))) return false;
     if (!y->numel) return true;
     const gr_tensor *turned = gr_contiguous(gr_transpose(y->in[1], 0, 1)); /* once, and not in every product */
     if (!turned || !(dy = gr_contiguous(dy))) return false;
-    gr_block *scratch = gr__block_new(y->ctx, kt->gemm_scratch(s.rows, s.hidden, 4 * s.hidden, type));
-    if (!scratch) return false;
-    for (int64_t t = s.steps - 1; t >= 0; t--) { /* the gradients of h and c, as far as the steps after t give them, are in dx[2] and dx[3] */
-        int64_t cs;
-        const char *c = before(y, y->in[3], &s, t, C, &cs);
-        char *da = dx[0]->data + (size_t)(t * s.rows * 4 * s.hidden) * s.size;
-        kt->lstm_back[type](s.rows, s.hidden, part_of(y, &s, t, H), c, cs, part_of(dy, &s, t, H), dx[2]->data, dx[3]->data, da);
-        if (t || gr_wants(y, 2))
-            kt->gemm[type](s.rows, s.hidden, 4 * s.hidden, da, (int64_t[]){ 4 * s.hidden, 1 }, turned->data, gr__stride(turned), dx[2]->data, s.hidden,
-                           gr__block_data(scratch));
-    }
-    gr__block_unref(y->ctx, scratch);
-    return !gr_wants(y, 1) || weight_gradient(y, &s, dx[0], dx[1]);
+    run j = { .kt = gr__kernels(), .type = gr__kt(y), .s = s, .y = y, .w = turned, .c = y->in[3], .dy = dy, .da = dx[0], .dh = dx[2], .dc = dx[3], .first = gr_wants(y, 2) };
+    return run_blocks(&j, s.hidden, 4 * s.hidden, backward_blocks) && (!gr_wants(y, 1) || weight_gradient(y, &s, dx[0], dx[1]));
 }
 
 /* ---- the derivative by public operations ----------------------------------------------------------------------------*/

@@ -26,18 +26,22 @@ static bool matmul_shape(gr_call *k)
     return true;
 }
 
+#define PACK_NS 0.06 /* for a byte that is packed */
+
 typedef struct product {
     const gr_kernel_table *kt;
     gr_gemm_size s;
     const gr_tensor *a, *b, *y;
-    int64_t units; /* of one matrix */
-    size_t bytes;  /* of scratch, for each worker */
+    int64_t units;      /* of one matrix */
+    int64_t all, parts; /* of all matrices; what they are cut into */
+    size_t bytes;       /* of scratch, for each worker */
     char *scratch;
 } product;
 
-static void multiply_units(void *user, int64_t begin, int64_t end, int worker)
+static void multiply_parts(void *user, int64_t first, int64_t last, int worker)
 {
     const product *p = user;
+    int64_t begin = first * p->all / p->parts, end = last * p->all / p->parts;
     const int64_t size = (int64_t)gr__type_size((gr_type)p->y->dtype), *as = gr__stride(p->a), *bs = gr__stride(p->b);
     int64_t index[GR_MAX_RANK];
     for (int64_t next; begin < end; begin = next) {
@@ -63,6 +67,14 @@ static bool multiply_little(const gr_gemm_size *s, const gr_tensor *a, const gr_
     return true;
 }
 
+/* Parts for each worker, of which each packs one of the factors again: a sixteenth of its time at most, if that can be. */
+static int64_t parts_of(const product *p, double share, int workers)
+{
+    const double packing = PACK_NS * (double)p->bytes * (1 + (double)p->s.k / 384), most = share / (16 * packing + 1);
+    const int64_t parts = workers * (most < 1 ? 1 : most > 8 ? 8 : (int64_t)most);
+    return parts < p->all ? parts : p->all;
+}
+
 bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
 {
     const int r = y->ndim, type = gr__kt(y);
@@ -73,13 +85,14 @@ bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_t
     if (r == 2 && multiply_little(&s, a, b, y)) return true;
     product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = s };
     p.units = p.kt->gemm_units(&p.s, type), p.bytes = p.kt->gemm_part_scratch(&p.s, type);
-    const int64_t units = gr__count(r - 2, y->dims) * p.units;
+    p.all = gr__count(r - 2, y->dims) * p.units;
     const double ns = (double)y->numel * (double)inner / (type == GR_K_F32 ? 75 : 37); /* two thirds of what AVX-512 does */
-    const size_t bytes = p.bytes * (size_t)gr__parallel_workers(y->ctx, ns);
-    gr_block *scratch = bytes > 0 ? gr__block_new(y->ctx, bytes) : NULL;
-    if (bytes > 0 && !scratch) return false;
+    const int workers = gr__parallel_workers(y->ctx, ns);
+    p.parts = parts_of(&p, ns / workers, workers);
+    gr_block *scratch = p.bytes > 0 ? gr__block_new(y->ctx, p.bytes * (size_t)workers) : NULL;
+    if (p.bytes > 0 && !scratch) return false;
     p.scratch = scratch ? gr__block_data(scratch) : NULL;
-    gr__parallel_ranges(y->ctx, units, ns / (double)units, multiply_units, &p);
+    gr__parallel_ranges(y->ctx, p.parts, ns / (double)p.parts, multiply_parts, &p);
     if (scratch) gr__block_unref(y->ctx, scratch);
     return true;
 }

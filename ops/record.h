@@ -13,7 +13,7 @@ static inline bool gr__run_kernel(int kernel, gr_type type, int count, gr_tensor
     return gr__run_elementwise(k->ew[kernel][(int)type - 1], k->reads[kernel], count, t);
 }
 /* Copies x into y, of one shape and any strides. */
-void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg x);
+void gr__copy_args(gr_ctx *c, int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg x);
 /* y, contiguous, is x reduced by a kernel GR_REDUCE_...: strides of y, in elements, for the dimensions of x, 0 where it is
  * reduced. */
 bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride);

@@ -147,7 +147,8 @@ static void fill_neutral(int kernel, gr_type type, int64_t n, char *y)
     }
 }
 
-#define ADDEND_NS 0.08
+/* in rows, in columns */
+#define ADDEND_NS(columns) ((columns) ? 0.15 : 0.05)
 #define CHUNKS 16
 #define CHUNK_LEAST 16384 /* addends */
 #define COLUMNS 1024      /* are taken together: from some on, the kernel treats any number alike */
@@ -156,7 +157,7 @@ static void fill_neutral(int kernel, gr_type type, int64_t n, char *y)
 static bool reduce_parts(int kernel, const gr_tensor *x, gr_tensor *y, reduction *r)
 {
     const gr_type type = (gr_type)y->dtype;
-    const double ns = ADDEND_NS * (double)x->numel;
+    const double ns = ADDEND_NS(r->n && r->a[r->n - 1].y) * (double)x->numel;
     const int64_t rows = r->n ? r->a[0].n : 1, most = x->numel / CHUNK_LEAST < CHUNKS ? x->numel / CHUNK_LEAST : CHUNKS;
     if (most < 2) return reduce_all(r), true;
     if (r->a[0].y || (r->n == 2 && r->a[1].y && r->a[1].n >= 4 * COLUMNS)) {

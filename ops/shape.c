@@ -353,7 +353,7 @@ const gr_op gr_op_permute = { .name = "permute", .formula = "y[i, j] = x[j, i]",
 static bool contiguous_shape(gr_call *k) { return take_shape(k, gr__dims_of_tensor(k->in[0])), true; }
 static bool contiguous_forward(const gr_call *k, gr_tensor *y)
 {
-    gr__copy_args(y->ndim, y->dims, k->dtype, gr__run_arg(y), gr__run_arg(k->in[0]));
+    gr__copy_args(k->ctx, y->ndim, y->dims, k->dtype, gr__run_arg(y), gr__run_arg(k->in[0]));
     return true;
 }
 static gr_tensor *contiguous_vjp(gr_tensor *y, gr_tensor *dy, int i) { return (void)y, (void)i, dy; }

@@ -21,10 +21,31 @@ const gr_op *gr_op_find(const char *name)
 
 /* ---- kernels over tensors --------------------------------------------------------------------------------------------*/
 static void copy_run(int64_t n, char *const *p, const int64_t *s, void *user) { (*(gr_copy_fn **)user)(n, p[0], s[0], p[1], s[1]); }
-void gr__copy_args(int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg a)
+
+#define COPY_NS 0.08 /* for a byte */
+typedef struct copying {
+    int ndim, cut; /* dimensions; the one that threads take parts of */
+    const int64_t *dim;
+    gr_run_arg arg[2];
+    gr_copy_fn *fn;
+} copying;
+
+static void copy_part(void *user, int64_t begin, int64_t end, int worker)
 {
-    gr_copy_fn *fn = gr__kernels()->copy[gr__k(type)];
-    gr__strided_args(ndim, dim, 2, (const gr_run_arg[]){ y, a }, copy_run, &fn);
+    copying part = *(const copying *)user;
+    int64_t dim[GR_MAX_RANK];
+    (void)worker;
+    for (int d = 0; d < part.ndim; d++) dim[d] = d == part.cut ? end - begin : part.dim[d];
+    for (int i = 0; i < 2 && part.ndim > 0; i++) part.arg[i].data += begin * part.arg[i].stride[part.cut] * part.arg[i].size;
+    gr__strided_args(part.ndim, dim, 2, part.arg, copy_run, &part.fn);
+}
+
+void gr__copy_args(gr_ctx *c, int ndim, const int64_t *dim, gr_type type, gr_run_arg y, gr_run_arg x)
+{
+    copying k = { .ndim = ndim, .dim = dim, .arg = { y, x }, .fn = gr__kernels()->copy[gr__k(type)] };
+    while (k.cut < ndim - 1 && dim[k.cut] == 1) k.cut++;
+    const int64_t n = ndim > 0 ? dim[k.cut] : 1, numel = gr__count(ndim, dim);
+    if (numel > 0) gr__parallel_ranges(c, n, COPY_NS * (double)(numel / n * y.size), copy_part, &k);
 }
 
 /* ---- dtypes ------------------------------------------------------------------------------------------------------------*/

@@ -64,6 +64,10 @@ CALL(cross_entropy, gr_cross_entropy_rows(x[0], labels(gr_ctx_of(x[0]), gr_size(
 CALL(soft_cross_entropy, gr_cross_entropy_rows(x[0], gr_softmax(x[1], -1)))
 CALL(embedding, gr_embedding(x[0], labels(gr_ctx_of(x[0]), 3000, gr_size(x[0], 0))))
 CALL(matmul, gr_matmul(x[0], x[1]))
+CALL(addmm, gr_addmm(x[2], x[0], x[1]))
+CALL(attention, gr_scaled_dot_product_attention(x[0], x[1], x[2], .causal = true))
+CALL(lstm, gr_lstm_steps(x[0], x[1], x[2], gr_tanh(x[2])))
+CALL(moved, gr_cat((gr_tensor *[]){ gr_slice(x[0], 1, 30, 90), gr_contiguous(gr_transpose(x[1], 0, 1)), gr_slice(x[0], 1, 0, 60) }, 3, 1))
 CALL(sum, gr_sum(x[0]))
 CALL(mean_rows, gr_mean(x[0], .dims = GR_DIMS(-1)))
 CALL(mean_columns, gr_mean(x[0], .dims = GR_DIMS(0)))
@@ -112,6 +116,11 @@ TEST(large_operations_have_the_same_bits_for_any_number_of_threads)
         { "matmul of many rows", GR_SHAPE(5 * n, 40), GR_SHAPE(40, 30), none, call_matmul },
         { "matmul of a batch", GR_SHAPE(21, 30, 40), GR_SHAPE(21, 40, 31), none, call_matmul },
         { "matmul of batches that broadcast", GR_SHAPE(3, 1, 50, 20), GR_SHAPE(4, 20, 30), none, call_matmul },
+        { "addmm", GR_SHAPE(n, 150), GR_SHAPE(150, 70), GR_SHAPE(70), call_addmm },
+        { "attention of many heads", GR_SHAPE(9, 3, 30, 8), GR_SHAPE(9, 3, 30, 8), GR_SHAPE(9, 3, 30, 9), call_attention },
+        { "attention of many rows", GR_SHAPE(2, 300, 8), GR_SHAPE(2, 300, 8), GR_SHAPE(2, 300, 5), call_attention },
+        { "lstm_steps", GR_SHAPE(5, 83, 80), GR_SHAPE(20, 80), GR_SHAPE(83, 20), call_lstm },
+        { "slices and copies", GR_SHAPE(n, 90), GR_SHAPE(50, n), none, call_moved },
         { "sum", GR_SHAPE(1000, 333), none, none, call_sum },
         { "mean of rows", GR_SHAPE(n, 333), none, none, call_mean_rows },
         { "mean of columns", GR_SHAPE(1000, 333), none, none, call_mean_columns },

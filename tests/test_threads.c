@@ -26,15 +26,10 @@ typedef struct counts {
     int worker[MAX_TASKS];
 } counts;
 
-static void count_task(void *user, int64_t i, int worker)
-{
-    counts *k = user;
-    k->of[i]++;
-    k->worker[i] = worker;
-}
 static void count_range(void *user, int64_t begin, int64_t end, int worker)
 {
-    for (int64_t i = begin; i < end; i++) count_task(user, i, worker);
+    counts *k = user;
+    for (int64_t i = begin; i < end; i++) k->of[i]++, k->worker[i] = worker;
 }
 
 static bool each_once(const counts *k, int n, int threads)
@@ -52,9 +47,6 @@ TEST(a_loop_calls_each_task_once)
         for (int round = 0; round < (small() ? 20 : 200); round++) {
             const int n = round % 7 == 0 ? MAX_TASKS : round % 13;
             memset(&k, 0, sizeof k);
-            gr__parallel(c, n, count_task, &k);
-            CHECK(each_once(&k, n, threads));
-            memset(&k, 0, sizeof k);
             gr__parallel_ranges(c, n, 100, count_range, &k);
             CHECK(each_once(&k, n, threads));
         }
@@ -67,12 +59,11 @@ typedef struct nest {
     counts inner[8];
     int worker[8][8];
 } nest;
-static void inner_task(void *user, int64_t i, int worker) { count_task(user, i, worker); }
-static void outer_task(void *user, int64_t i, int worker)
+static void outer_range(void *user, int64_t begin, int64_t end, int worker)
 {
     nest *x = user;
     (void)worker;
-    gr__parallel(x->c, 100, inner_task, &x->inner[i]);
+    for (int64_t i = begin; i < end; i++) gr__parallel_ranges(x->c, 100, 1e6, count_range, &x->inner[i]);
 }
 
 TEST(a_loop_in_a_task_runs_on_the_spot)
@@ -80,7 +71,7 @@ TEST(a_loop_in_a_task_runs_on_the_spot)
     static nest x;
     memset(&x, 0, sizeof x);
     x.c = with_threads(4);
-    gr__parallel(x.c, 8, outer_task, &x);
+    gr__parallel_ranges(x.c, 8, 1e6, outer_range, &x);
     for (int i = 0; i < 8; i++) CHECK(each_once(&x.inner[i], 100, 1));
     finish(x.c);
 }
@@ -95,9 +86,9 @@ TEST(a_small_loop_starts_no_thread)
     finish(c);
 }
 
-static void slow_for_others(void *user, int64_t i, int worker)
+static void slow_for_others(void *user, int64_t begin, int64_t end, int worker)
 {
-    count_task(user, i, worker);
+    count_range(user, begin, end, worker);
     if (worker > 0) nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
     else
         for (volatile int turn = 0; turn < 20000; turn++) continue;
@@ -111,7 +102,7 @@ TEST(threads_that_hold_the_caller_up_are_given_a_rest)
     int rounds = 0;
     while (rounds < 1000 && c->pool.rest_until == 0) {
         memset(&k, 0, sizeof k);
-        gr__parallel(c, 32, slow_for_others, &k);
+        gr__parallel_ranges(c, 32, 1e6, slow_for_others, &k);
         CHECK(each_once(&k, 32, 2));
         rounds++;
     }
@@ -263,7 +254,7 @@ static int use_inherited(gr_ctx *c)
     static counts k;
     for (int i = 0; i < 3; i++) {
         memset(&k, 0, sizeof k);
-        gr__parallel(c, 100, count_task, &k);
+        gr__parallel_ranges(c, 100, 1e6, count_range, &k);
         if (!each_once(&k, 100, 3)) return 1;
     }
     gr_set_threads(c, 2);
@@ -281,12 +272,12 @@ TEST(a_forked_child_uses_and_frees_the_context_it_inherits)
     for (int sleep = 0; sleep < 2; sleep++) { /* threads that wait for work, and threads that sleep */
         gr_ctx *c = with_threads(3);
         memset(&k, 0, sizeof k);
-        gr__parallel(c, 100, count_task, &k);
+        gr__parallel_ranges(c, 100, 1e6, count_range, &k);
         if (sleep) nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
         CHECK(in_a_child(use_inherited, c) == 0);
         CHECK(in_a_child(free_inherited, c) == 0);
         memset(&k, 0, sizeof k);
-        gr__parallel(c, 100, count_task, &k);
+        gr__parallel_ranges(c, 100, 1e6, count_range, &k);
         CHECK(each_once(&k, 100, 3));
         finish(c);
     }
@@ -304,13 +295,13 @@ TEST(a_thread_that_the_system_refuses_is_no_error)
     CHECK(pthread_setattr_default_np(&huge) == 0);
     gr_ctx *c = with_threads(4);
     memset(&k, 0, sizeof k);
-    gr__parallel(c, 100, count_task, &k);
+    gr__parallel_ranges(c, 100, 1e6, count_range, &k);
     CHECK(each_once(&k, 100, 1));
     CHECK(gr_threads(c) == 1);
     pthread_setattr_default_np(&before);
     gr_set_threads(c, 4); /* asks again */
     memset(&k, 0, sizeof k);
-    gr__parallel(c, 100, count_task, &k);
+    gr__parallel_ranges(c, 100, 1e6, count_range, &k);
     CHECK(each_once(&k, 100, 4));
     CHECK(gr_threads(c) == 4 && c->pool.started == 3);
     finish(c);
