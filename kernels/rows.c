@@ -20,6 +20,9 @@ static int64_t rows_together(int64_t rows, int64_t n)
     most = most < GROUP ? most : GROUP;
     return most < rows ? most : rows;
 }
+/* the row of the next `some` that stands where i does in these, if there is one: its memory is fetched while row i is worked on */
+static int64_t later_row(int64_t i, int64_t some, int64_t rows) { return i + some < rows ? i + some : i; }
+#define FETCH(p) __builtin_prefetch(p)
 
 #define BODY "kernels/rows_body.h"
 #include "kernels/types.h"

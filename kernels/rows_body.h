@@ -9,33 +9,34 @@
 #define take N(S, take)
 #define put N(S, put)
 
-/* name(n, a, b, c, d) = sum over i of term, of which a and b are rows and c, d the same for all; 0 where a is u and b is v */
-#define SUM(name, term, u, v)                                                                                        \
-    INLINE double N(S, name)(int64_t n, const T *a, const T *b, vec c, vec d)                                        \
+/* name(n, a, b, c) = sum over i, plus(s, a, b, c) being s and the next term, of which a and b are rows and c the same for all; a term
+ * is 0 where a is u and b is v */
+#define SUM(name, plus, u, v)                                                                                        \
+    INLINE double N(S, name)(int64_t n, const T *a, const T *b, vec c)                                               \
     {                                                                                                                \
         double total = 0;                                                                                            \
-        (void)b, (void)c, (void)d;                                                                                   \
+        (void)b, (void)c;                                                                                            \
         while (n > 0) {                                                                                              \
             vec part[PANEL];                                                                                         \
             const int64_t panels = n / LANES < ADDENDS ? n / LANES : ADDENDS;                                        \
             UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(0);                                                 \
             for (int64_t i = 0; i < panels; i++, a += LANES, b += LANES)                                             \
                 UNROLL for (int k = 0; k < PANEL; k++)                                                               \
-                    part[k] += term(take(a + k * W, W, all(0)), take(b + k * W, W, all(0)), c, d);                   \
+                    part[k] = plus(part[k], N(S, load)(a + k * W), N(S, load)(b + k * W), c);                        \
             n -= panels * LANES;                                                                                     \
-            UNROLL_REST for (int k = 0; k < PANEL && panels < ADDENDS; k++, n -= W) {                                     \
+            UNROLL_REST for (int k = 0; k < PANEL && panels < ADDENDS; k++, n -= W) {                                \
                 if (n <= 0) break;                                                                                   \
-                part[k] += term(take(a + k * W, n, u), take(b + k * W, n, v), c, d);                                 \
+                part[k] = plus(part[k], take(a + k * W, n, u), take(b + k * W, n, v), c);                            \
             }                                                                                                        \
             UNROLL for (int half = PANEL / 2; half > 0; half /= 2)                                                   \
                 UNROLL for (int k = 0; k < half; k++) part[k] += part[k + half];                                     \
-            total += N(S, lanes_total)(part[0]);                                                                           \
+            total += N(S, lanes_total)(part[0]);                                                                     \
         }                                                                                                            \
         return total;                                                                                                \
     }
-#define PLAIN(a, b, c, d) (a)
-#define SQUARE(a, b, c, d) (((a) - (c)) * ((a) - (c)))
-#define PRODUCT(a, b, c, d) ((a) * (b))
+#define PLAIN(s, a, b, c) ((s) + (a))
+#define SQUARE(s, a, b, c) N(S, fma)((a) - (c), (a) - (c), s)
+#define PRODUCT(s, a, b, c) N(S, fma)(a, b, s)
 SUM(row_sum, PLAIN, all(0), all(0))
 SUM(square_sum, SQUARE, c, c)
 SUM(product_sum, PRODUCT, all(0), all(0))
@@ -137,8 +138,9 @@ static APART T N(S, row_max)(int64_t n, const T *x)
         UNROLL for (int k = 0; k < half; k++) part[k] = N(S, larger_of)(part[k + half], part[k]);
     return N(S, lanes_largest)(part[0]);
 }
-/* the sum of e = exp(x - m), which are kept unless e is NULL; what is no normal number beside the largest, 1, is 0 */
-static APART double N(S, exp_sum)(int64_t n, const T *x, T m, T *e)
+/* The sum of e = exp(x - m), which are kept unless e is NULL; what is no normal number beside the largest, 1, is 0. Meanwhile the
+ * memory of next and beside is on its way. */
+static APART double N(S, exp_sum)(int64_t n, const T *x, T m, T *e, const T *next, const T *beside)
 {
     double total = 0;
     for (int64_t j = 0; j < n;) {
@@ -147,15 +149,16 @@ static APART double N(S, exp_sum)(int64_t n, const T *x, T m, T *e)
             const vec some = V(exp_below)(take(x + j, n - j, all(-(T)INFINITY)) - m);
             if (e) put(e + j, n - j, some);
             part += some;
+            FETCH(next + j), FETCH(beside + j);
         }
         total += N(S, lanes_total)(part);
     }
     return total;
 }
 /* the sum of exp(x - m) less 1, m being an element: beside the 1, a small rest would lose its digits */
-static APART double N(S, exp_sum_less_1)(int64_t n, const T *x, T m)
+static APART double N(S, exp_sum_less_1)(int64_t n, const T *x, T m, const T *next, const T *beside)
 {
-    const double total = N(S, exp_sum)(n, x, m, NULL) - 1;
+    const double total = N(S, exp_sum)(n, x, m, NULL, next, beside) - 1;
     if (total > 0.5) return total;
     double tops = -1, rest = 0;
     for (int64_t j = 0; j < n;) {
@@ -181,18 +184,23 @@ static void N(S, softmax)(int64_t rows, int64_t n, const void *x_, void *y_)
         some = rows_together(rows, n);
         T *e = n < NEAR / 2 ? near : y;
         for (int64_t i = 0; i < some; i++) scale[i] = N(S, row_max)(n, x + i * n);
-        for (int64_t i = 0; i < some; i++) scale[i] = (T)(1 / N(S, exp_sum)(n, x + i * n, scale[i], e + i * stride));
+        for (int64_t i = 0; i < some; i++) {
+            const int64_t later = later_row(i, some, rows) * n;
+            scale[i] = (T)(1 / N(S, exp_sum)(n, x + i * n, scale[i], e + i * stride, x + later, y + later));
+        }
         for (int64_t i = 0; i < some; i++, y += n, e += stride)
             for (int64_t j = 0; j < n; j += W) put(y + j, n - j, take(e + j, n - j, all(0)) * scale[i]);
     }
 }
-/* of each row its maximum, and the log of the sum of exp(x - m) */
-static APART void N(S, some_lse)(int64_t some, int64_t n, const T *x, T *most, double *log_sum)
+/* of some rows, which y stands beside, the maximum, and the log of the sum of exp(x - m) */
+static APART void N(S, some_lse)(int64_t some, int64_t rows, int64_t n, const T *x, const T *y, T *most, T *log_sum)
 {
     for (int64_t i = 0; i < some; i++) most[i] = N(S, row_max)(n, x + i * n);
-    for (int64_t i = 0; i < some; i++) log_sum[i] = N(S, exp_sum_less_1)(n, x + i * n, most[i]);
-    for (int64_t i = 0; i < some; i += f64_W)
-        f64_put(log_sum + i, some - i, vv64_log1p(f64_take(log_sum + i, some - i, f64_all(0))));
+    for (int64_t i = 0; i < some; i++) {
+        const int64_t later = later_row(i, some, rows) * n;
+        log_sum[i] = (T)N(S, exp_sum_less_1)(n, x + i * n, most[i], x + later, y + later);
+    }
+    for (int64_t i = 0; i < some; i += W) put(log_sum + i, some - i, V(log1p)(take(log_sum + i, some - i, all(0))));
 }
 static void N(S, logsumexp)(int64_t rows, int64_t n, const void *x_, void *y_)
 {
@@ -201,13 +209,12 @@ static void N(S, logsumexp)(int64_t rows, int64_t n, const void *x_, void *y_)
         return;
     }
     const T *x = x_;
-    T *y = y_, most[GROUP];
-    double log_sum[GROUP];
+    T *y = y_, most[GROUP], log_sum[GROUP];
     for (int64_t some; rows > 0; rows -= some, x += some * n, y += 2 * some) {
         some = rows_together(rows, n);
-        N(S, some_lse)(some, n, x, most, log_sum);
+        N(S, some_lse)(some, rows, n, x, x, most, log_sum);
         for (int64_t i = 0; i < some; i++) {
-            y[2 * i] = most[i], y[2 * i + 1] = (T)log_sum[i];
+            y[2 * i] = most[i], y[2 * i + 1] = log_sum[i];
             if (most[i] - most[i] == 0) continue;
             int lost = 0;
             for (int64_t j = 0; j < n; j++) lost |= x[i * n + j] != x[i * n + j];
@@ -222,13 +229,12 @@ static void N(S, log_softmax)(int64_t rows, int64_t n, const void *x_, void *y_)
         return;
     }
     const T *x = x_;
-    T *y = y_, most[GROUP];
-    double log_sum[GROUP];
+    T *y = y_, most[GROUP], log_sum[GROUP];
     for (int64_t some; rows > 0; rows -= some) {
         some = rows_together(rows, n);
-        N(S, some_lse)(some, n, x, most, log_sum);
+        N(S, some_lse)(some, rows, n, x, y, most, log_sum);
         for (int64_t i = 0; i < some; i++, x += n, y += n)
-            for (int64_t j = 0; j < n; j += W) put(y + j, n - j, (take(x + j, n - j, all(0)) - most[i]) - (T)log_sum[i]);
+            for (int64_t j = 0; j < n; j += W) put(y + j, n - j, (take(x + j, n - j, all(0)) - most[i]) - log_sum[i]);
     }
 }
 /* dx where the row has no finite derivative: a zero cotangent absorbs, any other leaves NaN everywhere */
@@ -248,7 +254,7 @@ static void N(S, softmax_dx)(int64_t rows, int64_t n, const void *y_, const void
     T *dx = dx_, sum[GROUP];
     for (int64_t some; rows > 0; rows -= some) {
         some = rows_together(rows, n);
-        for (int64_t i = 0; i < some; i++) sum[i] = (T)N(S, product_sum)(n, g + i * n, y + i * n, all(0), all(0));
+        for (int64_t i = 0; i < some; i++) sum[i] = (T)N(S, product_sum)(n, g + i * n, y + i * n, all(0));
         for (int64_t i = 0; i < some; i++, y += n, g += n, dx += n) {
             if (y[0] != y[0]) N(S, lost_row)(n, g, dx); /* then all of it is NaN */
             else
@@ -262,8 +268,8 @@ static void N(S, softmax_dx)(int64_t rows, int64_t n, const void *y_, const void
 static APART void N(S, statistics)(int64_t some, int64_t n, const T *x, double eps, T *mean, T *r)
 {
     double square[GROUP];
-    for (int64_t i = 0; i < some; i++) mean[i] = (T)(N(S, row_sum)(n, x + i * n, x + i * n, all(0), all(0)) / (double)n);
-    for (int64_t i = 0; i < some; i++) square[i] = N(S, square_sum)(n, x + i * n, x + i * n, all(mean[i]), all(0));
+    for (int64_t i = 0; i < some; i++) mean[i] = (T)(N(S, row_sum)(n, x + i * n, x + i * n, all(0)) / (double)n);
+    for (int64_t i = 0; i < some; i++) square[i] = N(S, square_sum)(n, x + i * n, x + i * n, all(mean[i]));
     for (int64_t i = 0; i < some; i++) r[i] = (T)(1 / sqrt(square[i] / (double)n + eps));
 }
 static void N(S, layer_norm)(int64_t rows, int64_t n, double eps, const void *x_, const void *w, const void *b, void *y_)
@@ -273,54 +279,65 @@ static void N(S, layer_norm)(int64_t rows, int64_t n, double eps, const void *x_
     for (int64_t some; rows > 0; rows -= some) {
         some = rows_together(rows, n);
         N(S, statistics)(some, n, x, eps, mean, r);
-        for (int64_t i = 0; i < some; i++, x += n, y += n)
-            for (int64_t j = 0; j < n; j += W) {
-                const vec h = (take(x + j, n - j, all(0)) - mean[i]) * r[i];
-                put(y + j, n - j, h * take((const T *)w + j, n - j, all(0)) + take((const T *)b + j, n - j, all(0)));
+        for (int64_t i = 0; i < some; i++) {
+            const int64_t later = later_row(i, some, rows) * n;
+            for (int64_t j = 0, k = i * n; j < n; j += W, k += W) {
+                const vec h = (take(x + k, n - j, all(0)) - mean[i]) * r[i];
+                put(y + k, n - j, N(S, fma)(h, take((const T *)w + j, n - j, all(0)), take((const T *)b + j, n - j, all(0))));
+                FETCH(x + later + j), FETCH(y + later + j);
             }
-    }
-}
-/* to += v */
-INLINE void N(S, add)(T *to, int64_t n, vec v) { put(to, n, take(to, n, all(0)) + v); }
-INLINE void N(S, norm_back_row)(int64_t n, const T *x, const T *w, const T *g, T mean, T r, T *dx, T *dw, T *db)
-{
-    double plain = 0, along = 0;
-    for (int64_t j = 0; j < n;) {
-        vec a = all(0), b = all(0);
-        for (const int64_t stop = n - j < ADDENDS * W ? n : j + ADDENDS * W; j < stop; j += W) {
-            const vec h = (take(x + j, n - j, all(mean)) - mean) * r, e = take(g + j, n - j, all(0));
-            if (dw) N(S, add)(dw + j, n - j, e * h);
-            if (db) N(S, add)(db + j, n - j, e);
-            const vec f = e * take(w + j, n - j, all(0));
-            a += f, b += f * h;
         }
-        plain += N(S, lanes_total)(a), along += N(S, lanes_total)(b);
-    }
-    const T p = (T)(plain / (double)n), q = (T)(along / (double)n);
-    for (int64_t j = 0; dx && j < n; j += W) {
-        const vec h = (take(x + j, n - j, all(0)) - mean) * r, f = take(g + j, n - j, all(0)) * take(w + j, n - j, all(0));
-        put(dx + j, n - j, (f - p - h * q) * r);
+        x += some * n, y += some * n;
     }
 }
-static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const void *x_, const void *w, const void *dy_, void *dx_, void *dw_, void *db_)
+enum { N(S, BACK) = 4 }; /* rows whose derivatives are taken together, so that dw and db are read and written once for all */
+/* dw and db, unless NULL, and of each row mean(g w) and mean(g w h) */
+INLINE void N(S, norm_back_sums)(int some, int64_t n, const T *x, const T *w, const T *g, const T *mean, const T *r, T *p, T *q, T *dw, T *db)
 {
-    const T *x = x_, *g = dy_;
-    T *dx = dx_, *dw = dw_, *db = db_, mean[GROUP], r[GROUP];
+    double plain[N(S, BACK)] = { 0 }, along[N(S, BACK)] = { 0 };
+    for (int64_t j = 0; j < n;) {
+        vec a[N(S, BACK)], b[N(S, BACK)];
+        UNROLL for (int i = 0; i < some; i++) a[i] = b[i] = all(0);
+        for (const int64_t stop = n - j < ADDENDS * W ? n : j + ADDENDS * W; j < stop; j += W) {
+            const vec factor = take(w + j, n - j, all(0));
+            vec to_w = dw ? take(dw + j, n - j, all(0)) : all(0), to_b = db ? take(db + j, n - j, all(0)) : all(0);
+            UNROLL for (int i = 0; i < some; i++) {
+                const vec h = (take(x + i * n + j, n - j, all(mean[i])) - mean[i]) * r[i], e = take(g + i * n + j, n - j, all(0)), f = e * factor;
+                to_w = N(S, fma)(e, h, to_w), to_b += e;
+                a[i] += f, b[i] = N(S, fma)(f, h, b[i]);
+            }
+            if (dw) put(dw + j, n - j, to_w);
+            if (db) put(db + j, n - j, to_b);
+        }
+        UNROLL for (int i = 0; i < some; i++) plain[i] += N(S, lanes_total)(a[i]), along[i] += N(S, lanes_total)(b[i]);
+    }
+    for (int i = 0; i < some; i++) p[i] = (T)(plain[i] / (double)n), q[i] = (T)(along[i] / (double)n);
+}
+static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const void *x_, const void *w_, const void *dy_, void *dx_, void *dw_, void *db_)
+{
+    const T *x = x_, *g = dy_, *w = w_;
+    T *dx = dx_, *dw = dw_, *db = db_, mean[N(S, BACK)], r[N(S, BACK)], p[N(S, BACK)], q[N(S, BACK)];
     for (int64_t j = 0; dw && j < n; j++) dw[j] = 0;
     for (int64_t j = 0; db && j < n; j++) db[j] = 0;
-    for (int64_t some; rows > 0; rows -= some) {
-        some = rows_together(rows, n);
+    for (int64_t some; rows > 0; rows -= some, x += some * n, g += some * n) {
+        some = rows < N(S, BACK) ? 1 : N(S, BACK);
         N(S, statistics)(some, n, x, eps, mean, r);
-        for (int64_t i = 0; i < some; i++, x += n, g += n) {
-            if (r[i] - r[i] == 0) {
-                N(S, norm_back_row)(n, x, w, g, mean[i], r[i], dx, dw, db);
-            } else { /* a row with NaN or infinity */
-                for (int64_t j = 0; db && j < n; j++) db[j] += g[j];
-                for (int64_t j = 0; dw && j < n; j++) dw[j] = g[j] != 0 ? (T)NAN : dw[j];
-                if (dx) N(S, lost_row)(n, g, dx);
-            }
-            if (dx) dx += n;
+        bool lost = false; /* a row with NaN or infinity */
+        for (int64_t i = 0; i < some; i++) lost |= r[i] - r[i] != 0;
+        if (lost && some > 1) some = 1, lost = r[0] - r[0] != 0;
+        if (lost) {
+            for (int64_t j = 0; db && j < n; j++) db[j] += g[j];
+            for (int64_t j = 0; dw && j < n; j++) dw[j] = g[j] != 0 ? (T)NAN : dw[j];
+            if (dx) N(S, lost_row)(n, g, dx), dx += n;
+            continue;
         }
+        if (some == 1) N(S, norm_back_sums)(1, n, x, w, g, mean, r, p, q, dw, db);
+        else N(S, norm_back_sums)(N(S, BACK), n, x, w, g, mean, r, p, q, dw, db);
+        for (int64_t i = 0; dx && i < some; i++, dx += n)
+            for (int64_t j = 0, k = i * n; j < n; j += W, k += W) {
+                const vec h = (take(x + k, n - j, all(0)) - mean[i]) * r[i], f = take(g + k, n - j, all(0)) * take(w + j, n - j, all(0));
+                put(dx + j, n - j, N(S, fma)(-h, all(q[i]), f - p[i]) * r[i]);
+            }
     }
 }
 

@@ -121,6 +121,8 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #define FMA(a, b, c) ((f64_vec)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
 #define ANY_BEYOND(a, limit) (_mm512_cmp_pd_mask((__m512d)(a), (__m512d)ALL(limit), _CMP_NLE_UQ) != 0)
 #define SCALE(p, k) ((f64_vec)_mm512_scalef_pd((__m512d)(p), (__m512d)(k)))
+#define SCALE_FROM(low, x, p, k) \
+    ((f64_vec)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask((__m512d)(x), (__m512d)ALL(low), _CMP_NLT_UQ), (__m512d)(p), (__m512d)(k)))
 #define PICK(a, op, b, yes, no) \
     ((f64_vec)_mm512_mask_blend_pd(_mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), _CMP_##op##_OQ), (__m512d)(no), (__m512d)(yes)))
 #define RECIPROCAL(x) vv64_reciprocal(x)
@@ -153,6 +155,7 @@ INLINE f64_vec vv64_reciprocal(f64_vec x) /* 14 bits to 28 to 53 */
 #undef SMALLER
 #undef FMA
 #undef SCALE
+#undef SCALE_FROM
 #undef ANY_BEYOND
 #undef LIBM
 #undef PICK
@@ -197,6 +200,8 @@ INLINE f32_vec f32_narrow(const f64_vec half[2])
 #define FMA(a, b, c) ((f32_vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define ANY_BEYOND(a, limit) (_mm512_cmp_ps_mask((__m512)(a), (__m512)ALL(limit), _CMP_NLE_UQ) != 0)
 #define SCALE(p, k) ((f32_vec)_mm512_scalef_ps((__m512)(p), (__m512)(k)))
+#define SCALE_FROM(low, x, p, k) \
+    ((f32_vec)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)(x), (__m512)ALL(low), _CMP_NLT_UQ), (__m512)(p), (__m512)(k)))
 #define PICK(a, op, b, yes, no) \
     ((f32_vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_##op##_OQ), (__m512)(no), (__m512)(yes)))
 #define RECIPROCAL(x) vv32_reciprocal(x)
@@ -228,6 +233,7 @@ INLINE f32_vec vv32_reciprocal(f32_vec x) /* Newton's step takes 14 bits to 24 *
 #undef SMALLER
 #undef FMA
 #undef SCALE
+#undef SCALE_FROM
 #undef ANY_BEYOND
 #undef LIBM
 #undef PICK

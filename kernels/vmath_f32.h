@@ -33,21 +33,34 @@ INLINE F NAME(clip)(F x, float low, float high) { return SMALLER(ALL(high), LARG
 INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffu); }
 INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000000u)); }
 
+/* e^x / 2^k, t and k as reduce says */
+INLINE F NAME(exp_reduced)(F x, F *t, F *k)
+{
+    F r = NAME(reduce)(x, t, k, 254);
+#ifdef FUSES
+    return FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
+#else
+    F lost = FMA(*k, ALL(-0x1.7f7d1cp-20f), FMA(*k, ALL(-0x1.62e4p-1f), x) - r); /* by rounding r */
+    return 1 + (r + FMA(NAME(poly)(r) * r, r, lost));
+#endif
+}
 INLINE F NAME(exp_clipped)(F x)
 {
-    F t, k, r = NAME(reduce)(x, &t, &k, 254);
-#ifdef FUSES
-    F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
-#else
-    F lost = FMA(k, ALL(-0x1.7f7d1cp-20f), FMA(k, ALL(-0x1.62e4p-1f), x) - r); /* by rounding r */
-    F p = 1 + (r + FMA(NAME(poly)(r) * r, r, lost));
-#endif
+    F t, k, p = NAME(exp_reduced)(x, &t, &k);
     return NAME(scale)(p, t, k);
 }
 /* 0.96 ulp */
 INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -105, 89)); }
 /* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
-INLINE F NAME(exp_below)(F x) { return PICK(x, LT, ALL(-0x1.5d589ep6f), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.5d589ep6f), x))); }
+INLINE F NAME(exp_below)(F x)
+{
+#ifdef SCALE_FROM
+    F t, k, p = NAME(exp_reduced)(x, &t, &k);
+    return SCALE_FROM(-0x1.5d589ep6f, x, p, k);
+#else
+    return PICK(x, LT, ALL(-0x1.5d589ep6f), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.5d589ep6f), x)));
+#endif
+}
 /* 2^n e^r - 1 for n <= 24; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {

@@ -39,20 +39,33 @@ INLINE F NAME(clip)(F x, double low, double high) { return SMALLER(ALL(high), LA
 INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffffffffffu); }
 INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x8000000000000000u)); }
 
+/* e^x / 2^k, t and k as reduce says */
+INLINE F NAME(exp_reduced)(F x, F *t, F *k)
+{
+    F r = NAME(reduce)(x, t, k, 2046);
+#ifdef FUSES
+    return FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
+#else
+    return 1 + FMA(NAME(poly)(r) * r, r, r);
+#endif
+}
 INLINE F NAME(exp_clipped)(F x)
 {
-    F t, k, r = NAME(reduce)(x, &t, &k, 2046);
-#ifdef FUSES
-    F p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
-#else
-    F p = 1 + FMA(NAME(poly)(r) * r, r, r);
-#endif
+    F t, k, p = NAME(exp_reduced)(x, &t, &k);
     return NAME(scale)(p, t, k);
 }
 /* 0.98 ulp */
 INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -746, 710)); }
 /* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
-INLINE F NAME(exp_below)(F x) { return PICK(x, LT, ALL(-0x1.6232bdd7abcd2p9), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.6232bdd7abcd2p9), x))); }
+INLINE F NAME(exp_below)(F x)
+{
+#ifdef SCALE_FROM
+    F t, k, p = NAME(exp_reduced)(x, &t, &k);
+    return SCALE_FROM(-0x1.6232bdd7abcd2p9, x, p, k);
+#else
+    return PICK(x, LT, ALL(-0x1.6232bdd7abcd2p9), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.6232bdd7abcd2p9), x)));
+#endif
+}
 /* 2^n e^r - 1 for n <= 53; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {
