@@ -18,17 +18,17 @@
         while (n > 0) {                                                                                              \
             vec part[PANEL];                                                                                         \
             const int64_t panels = n / LANES < ADDENDS ? n / LANES : ADDENDS;                                        \
-            UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(0);                                                 \
+            UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(0);                                            \
             for (int64_t i = 0; i < panels; i++, a += LANES, b += LANES)                                             \
-                UNROLL for (int k = 0; k < PANEL; k++)                                                               \
+                UNROLL_PANEL for (int k = 0; k < PANEL; k++)                                                         \
                     part[k] += term(take(a + k * W, W, all(0)), take(b + k * W, W, all(0)), c, d);                   \
             n -= panels * LANES;                                                                                     \
             UNROLL_REST for (int k = 0; k < PANEL && panels < ADDENDS; k++, n -= W) {                                     \
                 if (n <= 0) break;                                                                                   \
                 part[k] += term(take(a + k * W, n, u), take(b + k * W, n, v), c, d);                                 \
             }                                                                                                        \
-            UNROLL for (int half = PANEL / 2; half > 0; half /= 2)                                                   \
-                UNROLL for (int k = 0; k < half; k++) part[k] += part[k + half];                                     \
+            UNROLL for (int half = PANEL / 2; half > 0; half /= 2)                                             \
+                UNROLL for (int k = 0; k < half; k++) part[k] += part[k + half];                               \
             total += N(S, lanes_total)(part[0]);                                                                           \
         }                                                                                                            \
         return total;                                                                                                \
@@ -128,7 +128,7 @@ static APART T N(S, row_max)(int64_t n, const T *x)
     vec part[PANEL];
     UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(-(T)INFINITY);
     for (; n >= LANES; n -= LANES, x += LANES)
-        UNROLL for (int k = 0; k < PANEL; k++) part[k] = N(S, larger_of)(N(S, load)(x + k * W), part[k]);
+        UNROLL_PANEL for (int k = 0; k < PANEL; k++) part[k] = N(S, larger_of)(N(S, load)(x + k * W), part[k]);
     UNROLL_REST for (int k = 0; k < PANEL; k++, n -= W) {
         if (n <= 0) break;
         part[k] = N(S, larger_of)(take(x + k * W, n, part[k]), part[k]);
