@@ -9,10 +9,10 @@
 enum { ADDENDS = 64 };
 
 #define BODY "kernels/attention_body.h"
-#include "kernels/types.h"
+#include "kernels/own_types.h"
 
 void FOR_ISA(gr__fill_attention)(gr_kernel_table *t)
 {
-    t->attention[GR_K_F32] = f32_attention, t->attention[GR_K_F64] = f64_attention;
-    t->attention_dx[GR_K_F32] = f32_attention_dx, t->attention_dx[GR_K_F64] = f64_attention_dx;
+    SET_FLOATS(attention, attention);
+    SET_FLOATS(attention_dx, attention_dx);
 }

@@ -150,9 +150,8 @@ static int64_t place_of(const plan *p, int64_t kh, int64_t kw)
     return (kh % p->row.period * p->col.phases + kw % p->col.period) * p->plane + lead_of(&p->row, kh) * p->line + lead_of(&p->col, kw) * p->lanes;
 }
 
-static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
+static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, size_t size)
 {
-    const size_t size = type == GR_K_F32 ? 4 : 8;
     plan p = plan_of(s, size);
     if (p.bytes > 0x1p58) return (gr_conv2d_bytes){ 0, (size_t)1 << 63, 1 };
     size_t forward = p.image_bytes + p.wide_bytes, input = p.gradient_bytes + p.full_bytes;
@@ -193,14 +192,14 @@ static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, int type)
 #endif
 
 #define BODY "kernels/conv_body.h"
-#include "kernels/types.h"
+#include "kernels/own_types.h"
 
 void FOR_ISA(gr__fill_conv)(gr_kernel_table *t)
 {
-    t->conv2d[GR_K_F32] = f32_conv2d, t->conv2d[GR_K_F64] = f64_conv2d;
-    t->conv2d_input[GR_K_F32] = f32_conv2d_input, t->conv2d_input[GR_K_F64] = f64_conv2d_input;
-    t->conv2d_weight[GR_K_F32] = f32_conv2d_weight, t->conv2d_weight[GR_K_F64] = f64_conv2d_weight;
-    t->conv2d_pack[GR_K_F32] = f32_conv2d_pack, t->conv2d_pack[GR_K_F64] = f64_conv2d_pack;
-    t->conv2d_input_pack[GR_K_F32] = f32_conv2d_input_pack, t->conv2d_input_pack[GR_K_F64] = f64_conv2d_input_pack;
-    t->conv2d_bytes = bytes_of;
+    SET_FLOATS(conv2d, conv2d);
+    SET_FLOATS(conv2d_input, conv2d_input);
+    SET_FLOATS(conv2d_weight, conv2d_weight);
+    SET_FLOATS(conv2d_pack, conv2d_pack);
+    SET_FLOATS(conv2d_input_pack, conv2d_input_pack);
+    SET_FLOATS(conv2d_bytes, conv2d_bytes);
 }

@@ -176,6 +176,8 @@ static void N(S, conv2d_pack)(const gr_conv2d_size *s, const void *w_, void *pac
     }
 }
 
+static gr_conv2d_bytes N(S, conv2d_bytes)(const gr_conv2d_size *s) { return bytes_of(s, sizeof(T)); }
+
 static void N(S, conv2d)(const gr_conv2d_size *s, int64_t first, int64_t end, const void *x_, const void *packed, void *y_, void *scratch)
 {
     plan p = plan_of(s, sizeof(T));

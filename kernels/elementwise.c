@@ -24,6 +24,8 @@
         if (a != a) return b != b ? (T)0.5 : 1;                                                                      \
         return a > b ? 1 : a == b ? (T)0.5 : 0;                                                                      \
     }
+/* a > b is b < a */
+#define MIRRORED(name, mirror) static void name(int64_t n, char *const *p) { mirror(n, (char *[]){ p[0], p[2], p[1] }); }
 #define AS_IS(g) g
 #define WITH_F(g) g##f
 FUNCTIONS(float, f32, WITH_F)
@@ -36,6 +38,7 @@ FUNCTIONS(double, f64, AS_IS)
 #undef T
 #undef S
 #undef M
+#ifdef OWN_F64
 #define T double
 #define S f64
 #define M(g) g
@@ -43,7 +46,23 @@ FUNCTIONS(double, f64, AS_IS)
 #undef T
 #undef S
 #undef M
+#endif
 
+#define WHERE(S, T)                                                                                                  \
+    static void S##_where(int64_t n, char *const *p)                                                                 \
+    {                                                                                                                \
+        T *y = (T *)(void *)p[0];                                                                                    \
+        const bool *c = (const bool *)p[1];                                                                          \
+        const T *a = (const T *)(const void *)p[2], *b = (const T *)(const void *)p[3];                              \
+        INDEPENDENT for (int64_t i = 0; i < n; i++) {                                                                \
+            T u = a[i], v = b[i];                                                                                    \
+            y[i] = c[i] ? u : v;                                                                                     \
+        }                                                                                                            \
+    }
+WHERE(f32, float)
+IF_OWN_F64(WHERE(f64, double))
+
+#ifdef OWN_INTEGERS
 /* ---- integers and bools: what index arithmetic and masks need --------------------------------------------------------*/
 #define EW_ANY(name, T, R, expr)                                                                                     \
     static void name(int64_t n, char *const *p)                                                                      \
@@ -62,8 +81,12 @@ EW_ANY(i64_mul, int64_t, int64_t, (int64_t)((uint64_t)a * (uint64_t)b))
 EW_ANY(i64_maximum, int64_t, int64_t, a > b ? a : b)
 EW_ANY(i64_minimum, int64_t, int64_t, a < b ? a : b)
 #define ROW(name, op) EW_ANY(i64_##name, int64_t, bool, a op b) EW_ANY(bool_##name, bool, bool, a op b)
-GR_EW_COMPARE(ROW)
+ROW(eq, ==) ROW(ne, !=) ROW(lt, <) ROW(le, <=)
 #undef ROW
+MIRRORED(i64_gt, i64_lt)
+MIRRORED(i64_ge, i64_le)
+MIRRORED(bool_gt, bool_lt)
+MIRRORED(bool_ge, bool_le)
 
 #define I64_UNARY(name, expr)                                                                                        \
     static void i64_##name(int64_t n, char *const *p)                                                                \
@@ -79,19 +102,13 @@ I64_UNARY(neg, (int64_t)(0 - (uint64_t)x))
 I64_UNARY(abs, x < 0 ? (int64_t)(0 - (uint64_t)x) : x)
 I64_UNARY(sign, (x > 0) - (x < 0))
 I64_UNARY(square, (int64_t)((uint64_t)x * (uint64_t)x))
+WHERE(bool, bool)
+WHERE(i64, int64_t)
+#endif
 
-/* ---- any type ------------------------------------------------------------------------------------------------------*/
-#define WHERE_AND_COPY(S, T)                                                                                         \
-    static void S##_where(int64_t n, char *const *p)                                                                 \
-    {                                                                                                                \
-        T *y = (T *)(void *)p[0];                                                                                    \
-        const bool *c = (const bool *)p[1];                                                                          \
-        const T *a = (const T *)(const void *)p[2], *b = (const T *)(const void *)p[3];                              \
-        INDEPENDENT for (int64_t i = 0; i < n; i++) {                                                                \
-            T u = a[i], v = b[i];                                                                                    \
-            y[i] = c[i] ? u : v;                                                                                     \
-        }                                                                                                            \
-    }                                                                                                                \
+#ifdef OWN_F64
+/* ---- copies and conversions ----------------------------------------------------------------------------------------*/
+#define COPY(S, T)                                                                                                   \
     static void S##_copy(int64_t n, void *y_, int64_t sy, const void *x_, int64_t sx)                                \
     {                                                                                                                \
         T *y = y_;                                                                                                   \
@@ -100,10 +117,10 @@ I64_UNARY(square, (int64_t)((uint64_t)x * (uint64_t)x))
         else if (sy == 1 && sx == 0) for (int64_t i = 0; i < n; i++) y[i] = *x;                                      \
         else for (int64_t i = 0; i < n; i++) y[i * sy] = x[i * sx];                                                  \
     }
-WHERE_AND_COPY(bool, bool)
-WHERE_AND_COPY(i64, int64_t)
-WHERE_AND_COPY(f32, float)
-WHERE_AND_COPY(f64, double)
+COPY(bool, bool)
+COPY(i64, int64_t)
+COPY(f32, float)
+COPY(f64, double)
 
 /* A float outside i64, or NaN, has no integer: the nearest bound, and 0 for NaN. */
 static inline int64_t to_i64(double v)
@@ -138,12 +155,13 @@ CONVERT(f64, double, bool, bool, x != 0)
 CONVERT(f64, double, i64, int64_t, to_i64(x))
 CONVERT(f64, double, f32, float, x)
 CONVERT(f64, double, f64, double, x)
+#endif
 
 /* ---- the table -----------------------------------------------------------------------------------------------------*/
 void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
 {
 #define SET(name, type, fn) t->ew[GR_EW_##name][type] = fn;
-#define FLOATS(name) SET(name, GR_K_F32, f32_##name) SET(name, GR_K_F64, f64_##name)
+#define FLOATS(name) SET_FLOATS(ew[GR_EW_##name], name);
 /* operands of a derivative: dy, then those of the value, then y */
 #define DERIVATIVE(name, read) FLOATS(name) t->reads[GR_EW_##name] = 1 + 2 * GR_READS_##read;
     for (int k = 0; k < GR_EW_COUNT; k++) t->reads[k] = UINT8_MAX;
@@ -153,16 +171,21 @@ void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
 #define ROW(name, y, da, reads_a, db, reads_b) FLOATS(name) DERIVATIVE(name##_da, reads_a) DERIVATIVE(name##_db, reads_b)
     GR_EW_BINARY_PLAIN(ROW)
 #undef ROW
-#define ROW(name, op) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
+#define ROW(name, op) FLOATS(name)
     GR_EW_COMPARE(ROW)
+#undef ROW
+    FLOATS(where)
+#ifdef OWN_INTEGERS
+#define ROW(name, op) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
+    GR_EW_COMPARE(ROW)
+    ROW(where, )
 #undef ROW
 #define ROW(name) SET(name, GR_K_I64, i64_##name)
     ROW(neg) ROW(abs) ROW(sign) ROW(square) ROW(add) ROW(sub) ROW(mul) ROW(maximum) ROW(minimum)
     SET(clamp_min, GR_K_I64, i64_maximum) SET(clamp_max, GR_K_I64, i64_minimum)
 #undef ROW
-#define ROW(name) FLOATS(name) SET(name, GR_K_I64, i64_##name) SET(name, GR_K_BOOL, bool_##name)
-    ROW(where)
-#undef ROW
+#endif
+#ifdef OWN_F64
 #define ROW(A, KA, B, KB) t->convert[KA][KB] = A##_to_##B;
     ROW(bool, GR_K_BOOL, bool, GR_K_BOOL) ROW(i64, GR_K_I64, i64, GR_K_I64) ROW(f32, GR_K_F32, f32, GR_K_F32) ROW(f64, GR_K_F64, f64, GR_K_F64)
     ROW(bool, GR_K_BOOL, i64, GR_K_I64) ROW(bool, GR_K_BOOL, f32, GR_K_F32) ROW(bool, GR_K_BOOL, f64, GR_K_F64)
@@ -171,4 +194,5 @@ void FOR_ISA(gr__fill_elementwise)(gr_kernel_table *t)
     ROW(f64, GR_K_F64, bool, GR_K_BOOL) ROW(f64, GR_K_F64, i64, GR_K_I64) ROW(f64, GR_K_F64, f32, GR_K_F32)
 #undef ROW
     t->copy[GR_K_BOOL] = bool_copy, t->copy[GR_K_I64] = i64_copy, t->copy[GR_K_F32] = f32_copy, t->copy[GR_K_F64] = f64_copy;
+#endif
 }

@@ -69,8 +69,10 @@ GR_EW_BINARY_PLAIN(BINARY)
         const T *a = (const T *)(const void *)p[1], *b = (const T *)(const void *)p[2];                              \
         INDEPENDENT for (int64_t i = 0; i < n; i++) y[i] = a[i] op b[i];                                             \
     }
-GR_EW_COMPARE(COMPARE)
+COMPARE(eq, ==) COMPARE(ne, !=) COMPARE(lt, <) COMPARE(le, <=)
 #undef COMPARE
+MIRRORED(N(S, gt), N(S, lt))
+MIRRORED(N(S, ge), N(S, le))
 
 #undef N
 #undef N2

@@ -36,15 +36,17 @@ GR_EW_BINARY_FUNCTIONS(BINARY)
 #undef T
 #undef S
 #undef V
+#ifdef OWN_F64
 #define T double
 #define S f64
 #define V(f) vv64_##f
 GR_EW_FUNCTIONS(UNARY)
 GR_EW_BINARY_FUNCTIONS(BINARY)
+#endif
 
 void FOR_ISA(gr__fill_functions)(gr_kernel_table *t)
 {
-#define SET(name) t->ew[GR_EW_##name][GR_K_F32] = f32_##name, t->ew[GR_EW_##name][GR_K_F64] = f64_##name;
+#define SET(name) SET_FLOATS(ew[GR_EW_##name], name);
 #define DERIVATIVE(name, read) SET(name) t->reads[GR_EW_##name] = 1 + 2 * GR_READS_##read;
 #define ROW(name, y, d, reads) SET(name) DERIVATIVE(name##_dx, reads)
     GR_EW_FUNCTIONS(ROW)

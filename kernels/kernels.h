@@ -189,7 +189,7 @@ typedef struct gr_kernel_table {
     size_t (*gemm_part_scratch)(const gr_gemm_size *s, int type);      /* often 0 */
     gr_conv2d_pack_fn *conv2d_pack[GR_K_TYPES], *conv2d_input_pack[GR_K_TYPES];
     gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
-    gr_conv2d_bytes (*conv2d_bytes)(const gr_conv2d_size *s, int type); /* enough for each of the three */
+    gr_conv2d_bytes (*conv2d_bytes[GR_K_TYPES])(const gr_conv2d_size *s); /* enough for each of the three */
     gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];
     gr_max_tiles_fn *max_tiles[GR_K_TYPES];
     gr_max_tiles_dx_fn *max_tiles_dx[GR_K_TYPES];

@@ -11,9 +11,11 @@
 #define APART __attribute__((noinline))
 #define MAYBE_UNUSED __attribute__((unused))
 #define UNROLL _Pragma("GCC unroll 16")
-#ifdef __AVX2__
-#define UNROLL_REST UNROLL /* what is left of a panel: 16 vectors of four are not worth their code */
-#else
+#if defined(__AVX2__) || defined(GR_NEON)
+#define UNROLL_PANEL UNROLL
+#define UNROLL_REST UNROLL
+#else /* a panel is more vectors than registers, and in memory anyway; what is left of one is not worth the code */
+#define UNROLL_PANEL _Pragma("GCC unroll 4")
 #define UNROLL_REST
 #endif
 enum { PANEL = 256 / VECTOR_BYTES };

@@ -8,11 +8,11 @@
 
 /* A part of a row that is written has a pointer of its own: the compiler would take parts that are n apart for overlapping. */
 #define LSTM(S, T)                                                                                                   \
-    INLINE void S##_logistic(int64_t n, T *x)                                                                        \
+    static APART void S##_logistic(int64_t n, T *x)                                                                  \
     {                                                                                                                \
         for (int64_t j = 0; j < n; j++) x[j] = V(logistic)(x[j]);                                                    \
     }                                                                                                                \
-    INLINE void S##_tanh(int64_t n, T *x)                                                                            \
+    static APART void S##_tanh(int64_t n, T *x)                                                                      \
     {                                                                                                                \
         for (int64_t j = 0; j < n; j++) x[j] = V(tanh)(x[j]);                                                        \
     }                                                                                                                \
@@ -34,7 +34,7 @@
     {                                                                                                                \
         const T *a = a_, *b = b_, *c = c_;                                                                           \
         T *y = y_;                                                                                                   \
-        for (int64_t r = 0; r < rows; r++, a += 4 * n, b += 4 * n, c += cs, y += 6 * n) {                         \
+        for (int64_t r = 0; r < rows; r++, a += 4 * n, b += 4 * n, c += cs, y += 6 * n) {                            \
             S##_gates(n, a, b, y + 2 * n);                                                                           \
             S##_state(n, y + 2 * n, c, y, y + n);                                                                    \
         }                                                                                                            \
@@ -70,12 +70,14 @@
 #define V(f) v32_##f
 LSTM(f32, float)
 #undef V
+#ifdef OWN_F64
 #define V(f) v64_##f
 LSTM(f64, double)
 #undef V
+#endif
 
 void FOR_ISA(gr__fill_lstm)(gr_kernel_table *t)
 {
-    t->lstm[GR_K_F32] = f32_lstm, t->lstm[GR_K_F64] = f64_lstm;
-    t->lstm_back[GR_K_F32] = f32_lstm_back, t->lstm_back[GR_K_F64] = f64_lstm_back;
+    SET_FLOATS(lstm, lstm);
+    SET_FLOATS(lstm_back, lstm_back);
 }

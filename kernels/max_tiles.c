@@ -30,10 +30,10 @@
 #define HIGH_f64(k) f64_W / 2 + LOW_f64(k)
 
 #define BODY "kernels/max_tiles_body.h"
-#include "kernels/types.h"
+#include "kernels/own_types.h"
 
 void FOR_ISA(gr__fill_max_tiles)(gr_kernel_table *t)
 {
-    t->max_tiles[GR_K_F32] = f32_max_tiles, t->max_tiles[GR_K_F64] = f64_max_tiles;
-    t->max_tiles_dx[GR_K_F32] = f32_max_tiles_dx, t->max_tiles_dx[GR_K_F64] = f64_max_tiles_dx;
+    SET_FLOATS(max_tiles, max_tiles);
+    SET_FLOATS(max_tiles_dx, max_tiles_dx);
 }

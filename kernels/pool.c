@@ -133,11 +133,11 @@ static block block_of(const gr_pool2d_size *s)
             for (int64_t j = 0; j < n; j++) y[index[j]] += g[j];                                                     \
     }
 POOL(f32, float, int32_t)
-POOL(f64, double, int64_t)
+IF_OWN_F64(POOL(f64, double, int64_t))
 
 void FOR_ISA(gr__fill_pool)(gr_kernel_table *t)
 {
-    t->argmax_pool2d[GR_K_F32] = f32_argmax_pool2d, t->argmax_pool2d[GR_K_F64] = f64_argmax_pool2d;
-    t->read_planes[GR_K_F32] = f32_read_planes, t->read_planes[GR_K_F64] = f64_read_planes;
-    t->add_planes[GR_K_F32] = f32_add_planes, t->add_planes[GR_K_F64] = f64_add_planes;
+    SET_FLOATS(argmax_pool2d, argmax_pool2d);
+    SET_FLOATS(read_planes, read_planes);
+    SET_FLOATS(add_planes, add_planes);
 }

@@ -20,9 +20,21 @@ enum { BLOCK = 64, /* addends of a lane */
        TILE = 512, /* columns of which partial results are kept */
        SHORT = 64  /* elements that several short rows are taken together to */ };
 
-#define BODY "kernels/reduce_body.h"
-#include "kernels/types.h"
+#define SUM(x, a) ((a) + (x))
+#define PROD(x, a) ((a) * (x))
+#define MAX(a, b) ((a) < (b) || (b) != (b) ? (b) : (a)) /* a NaN in b wins, and one in a stays */
+#define MIN(a, b) ((a) > (b) || (b) != (b) ? (b) : (a))
+#define LARGER_OF(x, a) ((x) > (a) ? (x) : (a))
+#define SMALLER_OF(x, a) ((x) < (a) ? (x) : (a))
+static double sum_of(double a, double b) { return SUM(a, b); }
+static double prod_of(double a, double b) { return PROD(a, b); }
+static double max_of(double a, double b) { return MAX(a, b); }
+static double min_of(double a, double b) { return MIN(a, b); }
 
+#define BODY "kernels/reduce_body.h"
+#include "kernels/own_types.h"
+
+#ifdef OWN_INTEGERS
 /* Integers: exact in any order. Overflow wraps. */
 #define REDUCE_I64(name, combine)                                                                                    \
     static void i64_##name(int64_t m, int64_t n, const void *x_, const int64_t xs[2], void *y_, const int64_t ys[2]) \
@@ -46,12 +58,16 @@ REDUCE_I64(sum, PLUS)
 REDUCE_I64(prod, TIMES)
 REDUCE_I64(max, LARGER)
 REDUCE_I64(min, SMALLER)
+#endif
 
 void FOR_ISA(gr__fill_reduce)(gr_kernel_table *t)
 {
-#define ROW(name)                                                                                                    \
-    t->reduce[GR_REDUCE_##name][GR_K_I64] = i64_##name, t->reduce[GR_REDUCE_##name][GR_K_F32] = f32_##name,          \
-    t->reduce[GR_REDUCE_##name][GR_K_F64] = f64_##name;
+#define ROW(name) SET_FLOATS(reduce[GR_REDUCE_##name], name);
     ROW(sum) ROW(prod) ROW(max) ROW(min)
 #undef ROW
+#ifdef OWN_INTEGERS
+#define ROW(name) t->reduce[GR_REDUCE_##name][GR_K_I64] = i64_##name;
+    ROW(sum) ROW(prod) ROW(max) ROW(min)
+#undef ROW
+#endif
 }

@@ -5,10 +5,6 @@
 #define W N(S, W)
 #define LANES N(S, LANES)
 
-static APART void N(S, gather)(int64_t n, const T *x, int64_t stride, T *y)
-{
-    for (int64_t i = 0; i < n; i++) y[i] = x[i * stride];
-}
 INLINE bool N(S, any)(mask m)
 {
     uint64_t word[VECTOR_BYTES / 8], all = 0;
@@ -17,8 +13,51 @@ INLINE bool N(S, any)(mask m)
     return all != 0;
 }
 
+/* What a reduction does: of a row, of rows into columns, and how results come together. */
+typedef struct N(S, reducer) {
+    T neutral;
+    double (*combine)(double a, double b);
+    double (*along)(int64_t n, const T *x);
+    void (*across)(int64_t m, int64_t n, const T *x, int64_t xs0, T *y, int64_t ys);
+} N(S, reducer);
+
+/* along of elements at a stride: copied block by block, so that the order is that of rows without gaps */
+static APART double N(S, strided)(const N(S, reducer) *r, int64_t n, const T *x, int64_t stride)
+{
+    double total = r->neutral;
+    T row[BLOCK * LANES];
+    for (int64_t some; n > 0; n -= some, x += some * stride) {
+        some = n < BLOCK * LANES ? n : BLOCK * LANES;
+        for (int64_t i = 0; i < some; i++) row[i] = x[i * stride];
+        total = r->combine(total, r->along(some, row));
+    }
+    return total;
+}
+static void N(S, reduce)(const N(S, reducer) *r, int64_t m, int64_t n, const T *x, const int64_t xs[2], T *y, const int64_t ys[2])
+{
+    if (ys[1] == 0) {
+        for (int64_t i = 0; i < m; i++, x += xs[0], y += ys[0])
+            *y = (T)r->combine((double)*y, xs[1] == 1 ? r->along(n, x) : N(S, strided)(r, n, x, xs[1]));
+    } else if (ys[0] == 0 && xs[1] == 1 && xs[0] == n && 2 * n <= SHORT && m * n >= 2 * SHORT) {
+        T part[SHORT]; /* of short rows: [m, n] as [m / some, some n], then as [some, n] */
+        const int64_t some = SHORT / n, all = some * n, done = m / some * all;
+        for (int64_t j = 0; j < all; j++) part[j] = r->neutral;
+        r->across(m / some, all, x, all, part, 1);
+        r->across(1, m * n - done, x + done, 0, part, 1);
+        N(S, reduce)(r, some, n, part, xs, y, ys);
+    } else {
+        const int64_t together = ys[0] == 0 ? m : 1;
+        for (int64_t i = 0; i < m; i += together, x += xs[0], y += ys[0]) {
+            if (xs[1] == 1) r->across(together, n, x, xs[0], y, ys[1]);
+            else
+                for (int64_t j = 0; j < n; j++)
+                    y[j * ys[1]] = (T)r->combine((double)y[j * ys[1]], N(S, strided)(r, together, x + j * xs[1], xs[0]));
+        }
+    }
+}
+
 /* STEP(x, a) of vectors and FOLD(x, a) of numbers may pass over a NaN in x; LOST(x): where it was. COMBINE(a, b) heeds it. */
-#define REDUCE(name, neutral, STEP, FOLD, LOST, COMBINE)                                                              \
+#define REDUCE(name, neutral, STEP, FOLD, LOST, COMBINE)                                                             \
     static APART double N(S, along_##name)(int64_t n, const T *x)                                                    \
     {                                                                                                                \
         double total = neutral;                                                                                      \
@@ -32,7 +71,7 @@ INLINE bool N(S, any)(mask m)
             UNROLL for (int v = 0; v < PANEL; v++) part[v] = N(S, all)(neutral);                                     \
             const int64_t panels = n / LANES < BLOCK ? n / LANES : BLOCK;                                            \
             for (int64_t i = 0; i < panels; i++, x += LANES)                                                         \
-                UNROLL for (int v = 0; v < PANEL; v++) {                                                             \
+                UNROLL_PANEL for (int v = 0; v < PANEL; v++) {                                                       \
                     const vec e = N(S, load)(x + v * W);                                                             \
                     part[v] = STEP(e, part[v]), lost |= LOST(e);                                                     \
                 }                                                                                                    \
@@ -54,19 +93,7 @@ INLINE bool N(S, any)(mask m)
         }                                                                                                            \
         return total;                                                                                                \
     }                                                                                                                \
-    /* the same of elements at a stride: copied block by block, so that the order is that of rows without gaps */     \
-    static APART double N(S, strided_##name)(int64_t n, const T *x, int64_t stride)                                  \
-    {                                                                                                                \
-        double total = neutral;                                                                                      \
-        T row[BLOCK * LANES];                                                                                        \
-        for (int64_t some; n > 0; n -= some, x += some * stride) {                                                   \
-            some = n < BLOCK * LANES ? n : BLOCK * LANES;                                                            \
-            N(S, gather)(some, x, stride, row);                                                                      \
-            total = COMBINE(total, N(S, along_##name)(some, row));                                                   \
-        }                                                                                                            \
-        return total;                                                                                                \
-    }                                                                                                                \
-    /* total[j] op= rows of as many vectors, of which the only one may have some lanes alone */                         \
+    /* total[j] op= rows of as many vectors, of which the only one may have some lanes alone */                      \
     INLINE void N(S, block_##name)(const int vectors, int64_t rows, int64_t some, const T *x, int64_t xs, double *total) \
     {                                                                                                                \
         vec part[BESIDE];                                                                                            \
@@ -83,15 +110,13 @@ INLINE bool N(S, any)(mask m)
             for (int k = 0; k < W; k++) total[v * W + k] = COMBINE(total[v * W + k], (double)lane[k]);               \
         }                                                                                                            \
     }                                                                                                                \
-    static APART void N(S, across_##name)(int64_t m, int64_t n, const T *x, int64_t xs0, int64_t xs1, T *y, int64_t ys) \
+    static APART void N(S, across_##name)(int64_t m, int64_t n, const T *x, int64_t xs0, T *y, int64_t ys)           \
     {                                                                                                                \
         for (int64_t first = 0; first < n; first += TILE) {                                                          \
             double total[TILE]; /* whole vectors of it are used */                                                   \
             const int64_t columns = n - first < TILE ? n - first : TILE;                                             \
             for (int64_t j = 0; j < TILE && j < columns + W; j++) total[j] = neutral;                                \
-            for (int64_t j = 0; xs1 != 1 && j < columns; j++)                                                        \
-                total[j] = N(S, strided_##name)(m, x + (first + j) * xs1, xs0);                                      \
-            for (int64_t i = 0; xs1 == 1 && i < m; i += ROWS)                                                        \
+            for (int64_t i = 0; i < m; i += ROWS)                                                                    \
                 for (int64_t j = 0, some; j < columns; j += some) {                                                  \
                     const int64_t rows = m - i < ROWS ? m - i : ROWS, rest = columns - j;                            \
                     const T *from = x + i * xs0 + first + j;                                                         \
@@ -106,36 +131,13 @@ INLINE bool N(S, any)(mask m)
             }                                                                                                        \
         }                                                                                                            \
     }                                                                                                                \
-    static void N(S, name)(int64_t m, int64_t n, const void *x_, const int64_t xs[2], void *y_, const int64_t ys[2]) \
+    static void N(S, name)(int64_t m, int64_t n, const void *x, const int64_t xs[2], void *y, const int64_t ys[2])   \
     {                                                                                                                \
-        const T *x = x_;                                                                                             \
-        T *y = y_;                                                                                                   \
-        if (ys[1] == 0) {                                                                                            \
-            for (int64_t i = 0; i < m; i++, x += xs[0], y += ys[0]) {                                                \
-                const double row = xs[1] == 1 ? N(S, along_##name)(n, x) : N(S, strided_##name)(n, x, xs[1]);        \
-                *y = (T)COMBINE((double)*y, row);                                                                    \
-            }                                                                                                        \
-        } else if (ys[0] == 0 && xs[1] == 1 && xs[0] == n && 2 * n <= SHORT && m * n >= 2 * SHORT) {                 \
-            T part[SHORT]; /* of short rows: [m, n] as [m / some, some n], then as [some, n] */                      \
-            const int64_t some = SHORT / n, all = some * n, done = m / some * all;                                   \
-            for (int64_t j = 0; j < all; j++) part[j] = neutral;                                                     \
-            N(S, name)(m / some, all, x, (int64_t[]){ all, 1 }, part, (int64_t[]){ 0, 1 });                          \
-            N(S, name)(1, m * n - done, x + done, (int64_t[]){ 0, 1 }, part, (int64_t[]){ 0, 1 });                   \
-            N(S, name)(some, n, part, xs, y, ys);                                                                    \
-        } else {                                                                                                     \
-            const int64_t together = ys[0] == 0 ? m : 1;                                                             \
-            for (int64_t i = 0; i < m; i += together, x += xs[0], y += ys[0])                                        \
-                N(S, across_##name)(together, n, x, xs[0], xs[1], y, ys[1]);                                         \
-        }                                                                                                            \
+        static const N(S, reducer) r = { neutral, name##_of, N(S, along_##name), N(S, across_##name) };              \
+        N(S, reduce)(&r, m, n, x, xs, y, ys);                                                                        \
     }
 #define NEVER(x) (mask){ 0 }
 #define IF_NAN(x) ((x) != (x))
-#define SUM(x, a) ((a) + (x))
-#define PROD(x, a) ((a) * (x))
-#define MAX(a, b) ((a) < (b) || (b) != (b) ? (b) : (a)) /* a NaN in b wins, and one in a stays */
-#define MIN(a, b) ((a) > (b) || (b) != (b) ? (b) : (a))
-#define LARGER_OF(x, a) ((x) > (a) ? (x) : (a))
-#define SMALLER_OF(x, a) ((x) < (a) ? (x) : (a))
 REDUCE(sum, 0, SUM, SUM, NEVER, SUM)
 REDUCE(prod, 1, PROD, PROD, NEVER, PROD)
 REDUCE(max, -(T)INFINITY, N(S, larger_of), LARGER_OF, IF_NAN, MAX)

@@ -25,14 +25,14 @@ static int64_t later_row(int64_t i, int64_t some, int64_t rows) { return i + som
 #define FETCH(p) __builtin_prefetch(p)
 
 #define BODY "kernels/rows_body.h"
-#include "kernels/types.h"
+#include "kernels/own_types.h"
 
 void FOR_ISA(gr__fill_rows)(gr_kernel_table *t)
 {
-    t->softmax[GR_K_F32] = f32_softmax, t->softmax[GR_K_F64] = f64_softmax;
-    t->softmax_dx[GR_K_F32] = f32_softmax_dx, t->softmax_dx[GR_K_F64] = f64_softmax_dx;
-    t->log_softmax[GR_K_F32] = f32_log_softmax, t->log_softmax[GR_K_F64] = f64_log_softmax;
-    t->logsumexp[GR_K_F32] = f32_logsumexp, t->logsumexp[GR_K_F64] = f64_logsumexp;
-    t->layer_norm[GR_K_F32] = f32_layer_norm, t->layer_norm[GR_K_F64] = f64_layer_norm;
-    t->layer_norm_back[GR_K_F32] = f32_layer_norm_back, t->layer_norm_back[GR_K_F64] = f64_layer_norm_back;
+    SET_FLOATS(softmax, softmax);
+    SET_FLOATS(softmax_dx, softmax_dx);
+    SET_FLOATS(log_softmax, log_softmax);
+    SET_FLOATS(logsumexp, logsumexp);
+    SET_FLOATS(layer_norm, layer_norm);
+    SET_FLOATS(layer_norm_back, layer_norm_back);
 }

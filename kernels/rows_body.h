@@ -21,7 +21,7 @@
             const int64_t panels = n / LANES < ADDENDS ? n / LANES : ADDENDS;                                        \
             UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(0);                                                 \
             for (int64_t i = 0; i < panels; i++, a += LANES, b += LANES)                                             \
-                UNROLL for (int k = 0; k < PANEL; k++)                                                               \
+                UNROLL_PANEL for (int k = 0; k < PANEL; k++)                                                         \
                     part[k] = plus(part[k], N(S, load)(a + k * W), N(S, load)(b + k * W), c);                        \
             n -= panels * LANES;                                                                                     \
             UNROLL_REST for (int k = 0; k < PANEL && panels < ADDENDS; k++, n -= W) {                                \
@@ -129,7 +129,7 @@ static APART T N(S, row_max)(int64_t n, const T *x)
     vec part[PANEL];
     UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(-(T)INFINITY);
     for (; n >= LANES; n -= LANES, x += LANES)
-        UNROLL for (int k = 0; k < PANEL; k++) part[k] = N(S, larger_of)(N(S, load)(x + k * W), part[k]);
+        UNROLL_PANEL for (int k = 0; k < PANEL; k++) part[k] = N(S, larger_of)(N(S, load)(x + k * W), part[k]);
     UNROLL_REST for (int k = 0; k < PANEL; k++, n -= W) {
         if (n <= 0) break;
         part[k] = N(S, larger_of)(take(x + k * W, n, part[k]), part[k]);

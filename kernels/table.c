@@ -6,6 +6,9 @@ const gr_kernel_table *FOR_ISA(gr__table)(void)
 {
     static gr_kernel_table table;
     if (table.isa) return &table;
+#ifdef BASE_TABLE
+    table = *BASE_TABLE();
+#endif
     FOR_ISA(gr__fill_elementwise)(&table);
     FOR_ISA(gr__fill_functions)(&table);
     FOR_ISA(gr__fill_reduce)(&table);

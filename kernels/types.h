@@ -1,4 +1,4 @@
-/* Includes BODY for f32 and for f64. There T is the type of an element, S its name, I the integer as wide and V(f) the
+/* Includes BODY for f32 and, unless F32_ALONE, for f64. There T is the type of an element, S its name, I the integer as wide and V(f) the
  * function f of vmath.h for whole vectors. No include guard: included once for each body.
  * SPDX-License-Identifier: MIT */
 #define T float
@@ -10,6 +10,7 @@
 #undef S
 #undef I
 #undef V
+#ifndef F32_ALONE
 #define T double
 #define S f64
 #define I int64_t
@@ -19,4 +20,5 @@
 #undef S
 #undef I
 #undef V
+#endif
 #undef BODY

@@ -57,10 +57,10 @@
         }                                                                                                            \
     }
 UPDATES(f32, float, sqrtf)
-UPDATES(f64, double, sqrt)
+IF_OWN_F64(UPDATES(f64, double, sqrt))
 
 void FOR_ISA(gr__fill_update)(gr_kernel_table *t)
 {
-    t->sgd[GR_K_F32] = f32_sgd, t->sgd[GR_K_F64] = f64_sgd;
-    t->adam[GR_K_F32] = f32_adam, t->adam[GR_K_F64] = f64_adam;
+    SET_FLOATS(sgd, sgd);
+    SET_FLOATS(adam, adam);
 }

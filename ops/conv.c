@@ -166,7 +166,7 @@ static bool forward(const gr_call *k, gr_tensor *y, gr_conv2d_pack_fn *const *pa
     if (y->numel == 0) return true;
     if (!sizes_of(&again, &s)) return false;
     const int type = gr__k(k->dtype);
-    const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes(&s, type);
+    const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes[type](&s);
     const double ns = image_ns(&s) * (double)bytes.images;
     const int64_t parts = (s.n + bytes.images - 1) / bytes.images;
     const size_t workers = (size_t)gr__parallel_workers(k->ctx, ns * (double)parts);
@@ -189,7 +189,7 @@ static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y)
     if (y->numel == 0) return true;
     if (!sizes_of(&again, &s)) return false;
     const int type = gr__k(k->dtype);
-    const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes(&s, type);
+    const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes[type](&s);
     const int64_t most = parts_of(&s, y->numel) * bytes.images, images = (s.n + most - 1) / most * bytes.images, parts = images ? (s.n + images - 1) / images : 1;
     const size_t part = ((size_t)y->numel * gr__type_size(k->dtype) + 63) / 64 * 64, scratch = bytes.scratch;
     const double ns = image_ns(&s) * (double)images;

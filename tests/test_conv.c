@@ -246,7 +246,7 @@ static void compare(const gr_kernel_table *t, const gr_conv2d_size *s, int type,
     for (int64_t i = 0; i < ny; i++) put(y, type, i, (double)(i % 5 - 2));
     double *want[3] = { calloc((size_t)ny + 1, 8), calloc((size_t)nx + 1, 8), calloc((size_t)nw + 1, 8) };
     const int64_t count[3] = { ny, nx, nw };
-    const gr_conv2d_bytes bytes = t->conv2d_bytes(s, type);
+    const gr_conv2d_bytes bytes = t->conv2d_bytes[type](s);
     const int64_t half = s->n / 2; /* images may be taken in parts */
     void *scratch = aligned_alloc(64, bytes.scratch), *packed = aligned_alloc(64, bytes.packed + 64);
     naive(s, type, x, w, want[0], want[1], want[2]);
