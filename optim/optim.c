@@ -185,7 +185,7 @@ bool gr_step_with(gr_optim *o, gr_step_opts s)
     for (int i = 0; i < o->n && ok; i++) ok = !gr__grad(o->tensors[i]) || (gr__ready(gr__grad(o->tensors[i])) && gr__before_write(o->tensors[i]));
     if (!ok) return false;
     for (int i = 0; i < o->n; i++) steps[i] += gr__grad(o->tensors[i]) != NULL, blocks += blocks_of(o->tensors[i]);
-    const bool share = o->rule->elementwise && gr__parallel_pays(o->ctx, UPDATE_NS * BLOCK * (double)blocks);
+    const bool share = o->rule->elementwise && gr__parallel_workers(o->ctx, UPDATE_NS * BLOCK * (double)blocks) > 1;
     if (share) gr__parallel_ranges(o->ctx, blocks, UPDATE_NS * BLOCK, update_blocks, o);
     for (int i = 0; i < o->n; i++) {
         gr_tensor *w = o->tensors[i];
