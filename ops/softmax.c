@@ -281,14 +281,17 @@ typedef struct ce_job {
             y[i] = sum;                                                                                              \
         }                                                                                                            \
     }                                                                                                                \
-    /* p - 1, p being element c of a row of softmax: where p is near 1, minus the sum of the others has more digits */    \
-    static T S##_less_1(int64_t n, T *row, int64_t c)                                                                 \
+    /* p - 1, p being element c of a row of softmax: where p is near 1, minus the sum of the others has more digits */\
+    static T S##_less_1(int64_t n, T *row, int64_t c)                                                                \
     {                                                                                                                \
-        if (row[c] < (T)0.99) return row[c] - 1;                                                                      \
-        T rest = 0;                                                                                                  \
+        if (row[c] < (T)0.99) return row[c] - 1;                                                                     \
+        T part[8] = { 0 };                                                                                           \
         row[c] = 0;                                                                                                  \
-        gr__kernels()->reduce[GR_REDUCE_sum][sizeof(T) == 4 ? GR_K_F32 : GR_K_F64](1, n, row, (int64_t[]){ n, 1 }, &rest, (int64_t[]){ 0, 0 }); \
-        return -rest;                                                                                                \
+        int64_t j = 0;                                                                                               \
+        for (; j + 8 <= n; j += 8)                                                                                   \
+            for (int k = 0; k < 8; k++) part[k] += row[j + k];                                                       \
+        for (; j < n; j++) part[j % 8] += row[j];                                                                    \
+        return -(((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7])));         \
     }                                                                                                                \
     /* dx holds softmax(x): dx = dy (softmax(x) sum(t) - t), a zero dy absorbing */                                  \
     static void S##_ce_dx(int64_t rows, int64_t n, bool classes, const void *t, const void *dy_, void *dx_)          \
