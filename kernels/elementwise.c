@@ -13,40 +13,10 @@
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-/* ---- one element of each type ------------------------------------------------------------------------------------*/
-#define FUNCTIONS(T, S, M)                                                                                            \
-    static inline T S##_sign_of(T x) { return x != x ? x : (T)(x > 0 ? 1 : 0) - (T)(x < 0 ? 1 : 0); }                 \
-    static inline T S##_larger(T a, T b) { return a > b || a != a ? a : b; }                                         \
-    static inline T S##_smaller(T a, T b) { return a < b || a != a ? a : b; }                                        \
-    /* the part of dy that goes to a: ties are shared, a NaN takes all */                                            \
-    static inline T S##_share(T a, T b)                                                                              \
-    {                                                                                                                \
-        if (a != a) return b != b ? (T)0.5 : 1;                                                                      \
-        return a > b ? 1 : a == b ? (T)0.5 : 0;                                                                      \
-    }
 /* a > b is b < a */
 #define MIRRORED(name, mirror) static void name(int64_t n, char *const *p) { mirror(n, (char *[]){ p[0], p[2], p[1] }); }
-#define AS_IS(g) g
-#define WITH_F(g) g##f
-FUNCTIONS(float, f32, WITH_F)
-FUNCTIONS(double, f64, AS_IS)
-
-#define T float
-#define S f32
-#define M(g) g##f
-#include "kernels/elementwise_body.h"
-#undef T
-#undef S
-#undef M
-#ifdef OWN_F64
-#define T double
-#define S f64
-#define M(g) g
-#include "kernels/elementwise_body.h"
-#undef T
-#undef S
-#undef M
-#endif
+#define BODY "kernels/elementwise_body.h"
+#include "kernels/own_types.h"
 
 #define WHERE(S, T)                                                                                                  \
     static void S##_where(int64_t n, char *const *p)                                                                 \

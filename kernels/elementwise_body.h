@@ -1,5 +1,4 @@
-/* The float loops of elementwise.c for one type: T, its suffix S, its functions M(f). No include guard: it is included once
- * for each type.
+/* The float loops of elementwise.c for one type (types.h). No include guard: it is included once for each type.
  * SPDX-License-Identifier: MIT */
 #define N2(a, b) a##_##b
 #define N(a, b) N2(a, b)
@@ -7,6 +6,17 @@
 #define sign_of N(S, sign_of)
 #define smaller N(S, smaller)
 #define share N(S, share)
+
+/* ---- one element ------------------------------------------------------------------------------------------------------*/
+static inline T sign_of(T x) { return x != x ? x : (T)(x > 0 ? 1 : 0) - (T)(x < 0 ? 1 : 0); }
+static inline T larger(T a, T b) { return a > b || a != a ? a : b; }
+static inline T smaller(T a, T b) { return a < b || a != a ? a : b; }
+/* the part of dy that goes to a: ties are shared, a NaN takes all */
+static inline T share(T a, T b)
+{
+    if (a != a) return b != b ? (T)0.5 : 1;
+    return a > b ? 1 : a == b ? (T)0.5 : 0;
+}
 
 /* ---- one input: value, and dy * derivative ---------------------------------------------------------------------------*/
 #define UNARY(name, value, d, reads)                                                                                 \
