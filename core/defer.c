@@ -105,12 +105,22 @@ static void count(gr_lazy *z, uint32_t mark, int *steps, int *values)
     }
 }
 
+static bool all_zero(int n, const int64_t *stride)
+{
+    for (int d = 0; d < n; d++)
+        if (stride[d]) return false;
+    return true;
+}
+
 static uint8_t add_value(builder *b, gr_value v)
 {
-    for (int i = 0; v.data && i < b->num_values; i++) { /* the same operand of two steps is one value */
+    const bool number = v.data && v.stride && all_zero(b->any->ndim, v.stride);
+    for (int i = 0; v.data && i < b->num_values; i++) { /* the same operand of two steps is one value, and so is the same number */
         const gr_value *x = &b->value[i];
+        if (!x->data || x->size != v.size) continue;
+        if (number && x->stride && all_zero(b->any->ndim, x->stride) && memcmp(x->data, v.data, (size_t)v.size) == 0) return (uint8_t)i;
         bool strides = x->stride == v.stride || (x->stride && v.stride && memcmp(x->stride, v.stride, (size_t)b->any->ndim * sizeof *v.stride) == 0);
-        if (x->data == v.data && x->size == v.size && strides) return (uint8_t)i;
+        if (x->data == v.data && strides) return (uint8_t)i;
     }
     b->value[b->num_values] = v;
     return (uint8_t)b->num_values++;
@@ -220,8 +230,8 @@ static int compute_some(gr_ctx *c, gr_lazy **z, int n)
         sum[sums++] = next;
     }
     b.mark = ++c->lazy_mark;
+    for (int i = 0; i < sums; i++) add_steps(&b, sum[i]); /* first: of the way to a sum less is needed later */
     for (int i = 0; i < m; i++) add_steps(&b, z[i]);
-    for (int i = 0; i < sums; i++) add_steps(&b, sum[i]);
     for (int i = 0; i < sums; i++) add_sum(&b, sum[i]);
     const bool ok = run(&b);
     const int made = b.num_steps + b.num_sums;

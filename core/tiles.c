@@ -13,7 +13,7 @@
 #define STEP_NS 0.15 /* for an element, about; memory included */
 #define ADDEND_NS 0.08
 enum {
-    CACHE = 32768,    /* bytes of the first level: a tile of every value at once */
+    CACHE = 24576,    /* bytes of the first level, or less: a tile of every value at once */
     TILE = 1024,      /* elements at most: what a call of a kernel costs is lost among them */
     TILE_LEAST = 128, /* and at least */
     LONG_RUN = 256,   /* elements in a row from which a tile ends with the row, so that the row is read in place */
@@ -78,6 +78,7 @@ static void transfer(const layout *l, int64_t i, int64_t n, char *memory, char *
 }
 
 enum { DENSE, CONSTANT, STRIDED, TEMPORARY };
+enum { MAX_SLOTS = GR_MAX_STEPS * GR_MAX_OPERANDS };
 typedef struct prepared {
     const gr_program *p;
     uint8_t place[GR_MAX_VALUES];
@@ -86,8 +87,10 @@ typedef struct prepared {
     uint8_t moving[GR_MAX_VALUES];  /* values that do not lie in the same place for every tile */
     uint8_t once[GR_MAX_STEPS];     /* steps whose operands have one value for all elements: so has the result */
     uint8_t each[GR_MAX_STEPS];     /* the other steps */
+    uint16_t slot[MAX_SLOTS];       /* of an operand of theirs that moves, in the order of `owner` */
+    uint8_t owner[MAX_SLOTS];       /* the value that is this operand */
     bool uniform[GR_MAX_VALUES], summed[GR_MAX_VALUES];
-    int num_moving, num_once, num_each, num_buffers, num_blocks;
+    int num_moving, num_once, num_each, num_slots, num_buffers, num_blocks;
     layout *layouts;
     int64_t cut;                    /* tiles end at its multiples */
     int64_t numel, tile, unit;      /* unit: elements that one thread takes */
@@ -106,11 +109,9 @@ static char *buffer_of(const prepared *r, char *buffers, int v)
     return buffers + (r->summed[v] ? (size_t)r->num_buffers * r->buffer_bytes + (size_t)r->buffer[v] * r->block_bytes : (size_t)r->buffer[v] * r->buffer_bytes);
 }
 
-static void run_step(const gr_step *k, char *const *at, int64_t n)
+static void set_operands(const gr_step *k, char *const *at, char **operand)
 {
-    char *operand[GR_MAX_OPERANDS];
     for (int j = 0; j < k->n; j++) operand[j] = at[k->value[j]];
-    k->fn(n, operand);
 }
 
 /* Where the values of elements i to i + n are: what cannot be read in place is gathered. */
@@ -160,20 +161,25 @@ static void run_range(void *user, int64_t first, int64_t end, int worker)
 {
     const prepared *r = user;
     const gr_program *p = r->p;
-    char *buffers = r->buffers + (size_t)worker * r->worker_bytes, *at[GR_MAX_VALUES];
+    char *buffers = r->buffers + (size_t)worker * r->worker_bytes, *at[GR_MAX_VALUES], *operand[MAX_SLOTS];
     const int64_t from = first * r->unit, to = end * r->unit < r->numel ? end * r->unit : r->numel;
     const int64_t most = to - from < r->tile ? to - from : r->tile;
     for (int v = 0; v < p->num_values; v++) {
-        if (r->place[v] != DENSE) at[v] = buffer_of(r, buffers, v);
+        at[v] = r->place[v] == DENSE ? p->value[v].data : buffer_of(r, buffers, v);
         if (r->place[v] == CONSTANT) copier(p->value[v].size)(most, at[v], 1, p->value[v].data, 0);
     }
-    for (int s = 0; s < r->num_once; s++) run_step(&p->step[r->once[s]], at, most);
+    for (int s = 0; s < r->num_once; s++) {
+        set_operands(&p->step[r->once[s]], at, operand);
+        p->step[r->once[s]].fn(most, operand);
+    }
+    for (int s = 0; s < r->num_each; s++) set_operands(&p->step[r->each[s]], at, operand + s * GR_MAX_OPERANDS);
     for (int64_t i = from, n; i < to; i += n) {
         n = to - i < r->tile ? to - i : r->tile;
         if (n > r->cut - i % r->cut) n = r->cut - i % r->cut;
         if (p->num_sums && n > GR_BLOCK - i % GR_BLOCK) n = GR_BLOCK - i % GR_BLOCK;
         find(r, buffers, at, i, n);
-        for (int s = 0; s < r->num_each; s++) run_step(&p->step[r->each[s]], at, n);
+        for (int s = 0; s < r->num_slots; s++) operand[r->slot[s]] = at[r->owner[s]];
+        for (int s = 0; s < r->num_each; s++) p->step[r->each[s]].fn(n, operand + s * GR_MAX_OPERANDS);
         finish(r, buffers, at, i, n);
     }
 }
@@ -222,16 +228,28 @@ static void place_steps(prepared *r)
         for (int j = 0; j < k->n; j++) last[k->value[j]] = (uint8_t)s;
         if (uniform) r->once[r->num_once++] = (uint8_t)s;
         else r->each[r->num_each++] = (uint8_t)s;
+        for (int j = 0; j < k->n && !uniform; j++) {
+            const int v = k->value[j];
+            if (r->place[v] != DENSE && r->place[v] != STRIDED && !r->summed[v]) continue;
+            r->slot[r->num_slots] = (uint16_t)((r->num_each - 1) * GR_MAX_OPERANDS + j);
+            r->owner[r->num_slots++] = (uint8_t)v;
+        }
     }
     for (int s = 0; s < p->num_steps; s++) {
         const gr_step *k = &p->step[s];
         const int y = k->value[0];
-        if (r->place[y] == TEMPORARY && !r->summed[y]) r->buffer[y] = num_spare && !r->uniform[y] ? spare[--num_spare] : (uint8_t)r->num_buffers++;
-        for (int j = 1; j < k->n; j++) { /* after the result: a tile is not written to while it is read */
-            int v = k->value[j];
-            if (r->place[v] != TEMPORARY || r->summed[v] || r->uniform[v] || last[v] != s) continue;
-            spare[num_spare++] = r->buffer[v];
-            last[v] = UINT8_MAX; /* the same value may be another operand */
+        bool placed = r->place[y] != TEMPORARY || r->summed[y];
+        for (int other = 0; other < 2; other++) { /* the result takes the place of an operand of its size, or that of a value before */
+            for (int j = 1; j < k->n; j++) {
+                const int v = k->value[j];
+                if (r->place[v] != TEMPORARY || r->summed[v] || r->uniform[v] || last[v] != s || v == y) continue;
+                if (!other && (placed || r->uniform[y] || p->value[v].size != p->value[y].size)) continue;
+                if (other) spare[num_spare++] = r->buffer[v];
+                else r->buffer[y] = r->buffer[v], placed = true;
+                last[v] = UINT8_MAX; /* the same value may be another operand */
+            }
+            if (!placed) r->buffer[y] = num_spare && !r->uniform[y] ? spare[--num_spare] : (uint8_t)r->num_buffers++;
+            placed = true;
         }
     }
 }

@@ -4,26 +4,25 @@
 #include "kernels/isa.h"
 #include "kernels/vmath.h"
 
-#define OPERAND(x, k) const vec x = N(S, take)((const T *)(const void *)p[k] + i, n - i, N(S, all)(1))
-#define LOOP(operands, value)                                                                                        \
-    for (int64_t i = 0; i < n; i += W) {                                                                             \
-        operands;                                                                                                    \
-        N(S, put)((T *)(void *)p[0] + i, n - i, value);                                                              \
+#define OPERAND(x, k) const vec x = N(S, take)(at[k] + i, n - i, N(S, all)(1))
+#define LOOP(count, operands, value)                                                                                 \
+    {                                                                                                                \
+        T *const to = (T *)(void *)p[0], *at[count];                                                                 \
+        UNROLL for (int k = 1; k < count; k++) at[k] = (T *)(void *)p[k];                                            \
+        for (int64_t i = 0; i < n; i += W) {                                                                         \
+            operands;                                                                                                \
+            N(S, put)(to + i, n - i, value);                                                                         \
+        }                                                                                                            \
     }
 #define UNARY(name, value, d, reads)                                                                                 \
-    static void N(S, name)(int64_t n, char *const *p) { LOOP(OPERAND(x, 1), value) }                                 \
+    static void N(S, name)(int64_t n, char *const *p) LOOP(2, OPERAND(x, 1), value)                                  \
     static void N(S, name##_dx)(int64_t n, char *const *p)                                                           \
-    {                                                                                                                \
-        LOOP(OPERAND(g, 1); OPERAND(x, 2); OPERAND(y, 3); (void)x; (void)y, N(S, choose)(g == 0, N(S, all)(0), g * (d))) \
-    }
+        LOOP(4, OPERAND(g, 1); OPERAND(x, 2); OPERAND(y, 3); (void)x; (void)y, V(absorb)(g, d))
 #define BINARY_D(name, d)                                                                                            \
     static void N(S, name)(int64_t n, char *const *p)                                                                \
-    {                                                                                                                \
-        LOOP(OPERAND(g, 1); OPERAND(a, 2); OPERAND(b, 3); OPERAND(y, 4); (void)a; (void)b; (void)y,                  \
-             N(S, choose)(g == 0, N(S, all)(0), g * (d)))                                                            \
-    }
+        LOOP(5, OPERAND(g, 1); OPERAND(a, 2); OPERAND(b, 3); OPERAND(y, 4); (void)a; (void)b; (void)y, V(absorb)(g, d))
 #define BINARY(name, value, da, reads_a, db, reads_b)                                                                \
-    static void N(S, name)(int64_t n, char *const *p) { LOOP(OPERAND(a, 1); OPERAND(b, 2), value) }                  \
+    static void N(S, name)(int64_t n, char *const *p) LOOP(3, OPERAND(a, 1); OPERAND(b, 2), value)                  \
     BINARY_D(name##_da, da) BINARY_D(name##_db, db)
 
 #define vec N(S, vec)

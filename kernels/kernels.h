@@ -23,7 +23,6 @@ typedef void gr_copy_fn(int64_t n, void *y, int64_t sy, const void *x, int64_t s
 enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
 #define GR_EW_PLAIN(X)                                                                                               \
     X(neg, -x, -1, NONE)                                                                                             \
-    X(sqrt, M(sqrt)(x), (T)0.5 / y, y)                                                                               \
     X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1), x)                                                                  \
     X(abs, M(fabs)(x), sign_of(x), x)                                                                                \
     X(sign, sign_of(x), 0, NONE)                                                                                     \
@@ -32,13 +31,14 @@ enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
     X(reciprocal, 1 / x, -(y * y), y)
 #define GR_EW_FUNCTIONS(X)                                                                                           \
     X(exp, V(exp)(x), y, y)                                                                                          \
-    X(log, V(log)(x), 1 / x, x)                                                                                      \
+    X(sqrt, V(sqrt)(x), (T)0.5 * V(inverse)(y), y)                                                                   \
+    X(log, V(log)(x), V(inverse)(x), x)                                                                              \
     X(sin, V(sin)(x), V(cos)(x), x)                                                                                  \
     X(cos, V(cos)(x), -V(sin)(x), x)                                                                                 \
     X(tanh, V(tanh)(x), 1 - y * y, y)                                                                                \
     X(sigmoid, V(logistic)(x), y * (1 - y), y)                                                                       \
     X(expm1, V(expm1)(x), y + 1, y)                                                                                  \
-    X(log1p, V(log1p)(x), 1 / (1 + x), x)                                                                            \
+    X(log1p, V(log1p)(x), V(inverse)(1 + x), x)                                                                      \
     X(erf, V(erf)(x), (T)1.1283791670955126 * V(exp)(-x * x), x) /* 2 / sqrt(pi) */                                  \
     X(gelu, V(gelu)(x), V(gelu_d)(x), x)                                                                             \
     X(silu, V(silu)(x), V(silu_d)(x), x)                                                                             \
@@ -50,7 +50,6 @@ enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2,
     X(add, a + b, 1, NONE, 1, NONE)                                                                                  \
     X(sub, a - b, 1, NONE, -1, NONE)                                                                                 \
     X(mul, a *b, b, b, a, a)                                                                                         \
-    X(div, a / b, 1 / b, b, -(y / b), by)                                                                            \
     X(maximum, larger(a, b), share(a, b), ab, share(b, a), ab)                                                       \
     X(minimum, smaller(a, b), share(-a, -b), ab, share(-b, -a), ab)                                                  \
     X(clamp_min, larger(a, b), (T)(a > b ? 1 : 0), ab, 0, NONE)                                                      \
@@ -59,6 +58,7 @@ enum { GR_READS_a = 1, GR_READS_b = 2, GR_READS_by = 2 + 4, GR_READS_ab = 1 + 2,
     X(same, (T)(a == b || (a != a && b != b) ? 1 : 0), 0, NONE, 0, NONE)                                             \
     X(max_share, share(a, b), 0, NONE, 0, NONE)
 #define GR_EW_BINARY_FUNCTIONS(X)                                                                                    \
+    X(div, a / b, V(inverse)(b), b, -(y * V(inverse)(b)), by)                                                        \
     X(pow, V(pow)(a, b), V(power_da)(a, b), ab, V(power_db)(a, b, y), aby)                                           \
     X(bce_with_logits, V(from_logits)(a, b), V(logistic)(a) - b, ab, -a, a)                                          \
     X(bce, -(b * V(floored_log)(a) + (1 - b) * V(floored_log)(1 - a)), (a - b) / V(at_least)(a * (1 - a), (T)1e-12), ab, \

@@ -34,6 +34,18 @@ INLINE F NAME(from_logits)(F x, F t) { return LARGER(ALL(0), x) - x * t + NAME(l
 INLINE F NAME(floored_log)(F p) { return PICK(p, LT, ALL(3.72007597602083e-44), ALL(-100), NAME(log)(p)); }
 
 #ifdef LIBM
+INLINE F NAME(inverse)(F x) { return INVERSE(x); }
+INLINE F NAME(sqrt)(F x)
+{
+#ifdef SQRT
+    return SQRT(x);
+#else
+    UNROLL for (int k = 0; k < VECTOR_BYTES / (int)sizeof x[0]; k++) x[k] = LIBM(sqrt)(x[k]);
+    return x;
+#endif
+}
+/* dy d, but 0 where dy is */
+INLINE F NAME(absorb)(F dy, F d) { return PICK(dy, EQ, ALL(0), ALL(0), dy * d); }
 /* a^b as C has it for zeros, infinities, NaN and negative a, where |a|^b is y elsewhere */
 INLINE F NAME(power_of_any)(F a, F b, F y)
 {

@@ -77,15 +77,12 @@ INLINE F NAME(tanh)(F x)
 }
 INLINE F NAME(logistic)(F x)
 {
-    F e = NAME(exp)(-NAME(absolute)(x)), q = RECIPROCAL(1 + e);
+    F e = NAME(exp_clipped)(LARGER(ALL(-105), -NAME(absolute)(x))), q = RECIPROCAL(1 + e);
     return PICK(x, GT, ALL(0), q, e * q);
 }
-/* log x + k ln 2, x in (0, inf), not denormal */
-INLINE F NAME(log_core)(F x, F k)
+/* log (1 + f) + k ln 2, f from sqrt(1/2) - 1 to sqrt(2) - 1 */
+INLINE F NAME(log_near)(F f, F k)
 {
-    const B i = BITS(x) - 0x3f3504f3u + 0x40000000u; /* sqrt(1/2) as bits: the mantissa goes to [sqrt 1/2, sqrt 2) */
-    F f = OF_BITS((i & 0x007fffff) + 0x3f3504f3) - 1;
-    k += OF_BITS((i >> 23) | 0x4b000000) - (0x1p23f + 128);
     F p = FMA(ALL(-0x1.45712ap-4f), f, ALL(0x1.02dfb2p-3f));
     p = FMA(p, f, ALL(-0x1.0a18e8p-3f));
     p = FMA(p, f, ALL(0x1.231242p-3f));
@@ -97,12 +94,24 @@ INLINE F NAME(log_core)(F x, F k)
     tail = FMA(-0.5f * f, f, tail) + f;
     return FMA(k, ALL(0x1.62e4p-1f), tail);
 }
+/* log x + k ln 2, x in (0, inf), not denormal */
+INLINE F NAME(log_core)(F x, F k)
+{
+    const B i = BITS(x) - 0x3f3504f3u + 0x40000000u; /* sqrt(1/2) as bits: the mantissa goes to [sqrt 1/2, sqrt 2) */
+    k += OF_BITS((i >> 23) | 0x4b000000) - (0x1p23f + 128);
+    return NAME(log_near)(OF_BITS((i & 0x007fffff) + 0x3f3504f3) - 1, k);
+}
 INLINE F NAME(log)(F x)
 {
+#ifdef SPLIT
+    F k, m = SPLIT(x, &k);
+    return NAME(log_near)(m - 1, k);
+#else
     F y = NAME(log_core)(PICK(x, LT, ALL(0x1p-126f), x * 0x1p24f, x), PICK(x, LT, ALL(0x1p-126f), ALL(-24), ALL(0)));
     y = PICK(x, GT, ALL(0x1.fffffep127f), x, y);
     y = PICK(x, EQ, ALL(0), ALL(-INFINITY), y);
     return PICK(x, GE, ALL(0), y, ALL(NAN));
+#endif
 }
 INLINE F NAME(log1p)(F x)
 {

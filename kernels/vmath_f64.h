@@ -82,7 +82,7 @@ INLINE F NAME(tanh)(F x)
 }
 INLINE F NAME(logistic)(F x)
 {
-    F e = NAME(exp)(-NAME(absolute)(x)), q = RECIPROCAL(1 + e);
+    F e = NAME(exp_clipped)(LARGER(ALL(-746), -NAME(absolute)(x))), q = RECIPROCAL(1 + e);
     return PICK(x, GT, ALL(0), q, e * q);
 }
 /* f and *k of x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt 2, x in (0, inf), not denormal */

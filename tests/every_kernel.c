@@ -250,6 +250,59 @@ static bool functions_are_accurate(const gr_kernel_table *t)
     return ok;
 }
 
+/* Correctly rounded, as C has it: ordinary numbers of all mantissas, alone and beside one that is not ordinary. */
+static bool square_roots_are_those_of_c(const gr_kernel_table *t)
+{
+    enum { N = 64 };
+    static const float odd[] = { 0, -0.0F, -1, INFINITY, -INFINITY, NAN, 0x1p-149F, 0x1p-126F, 0x1.fffffep-101F, FLT_MAX };
+    float x[N], y[N];
+    char *p[] = { (char *)y, (char *)x };
+    for (uint32_t i = 0; i < 1u << 24; i += small ? 4099 * N : 3 * N) {
+        for (uint32_t k = 0; k < N; k++) {
+            const uint32_t bits = (i + 3 * k) % (1u << 24) + (i / N % 2 ? 0x3f800000u : (i / N % 63 + 64) << 23); /* [1, 4), or anywhere from 2^-63 on */
+            memcpy(&x[k], &bits, sizeof bits);
+        }
+        if (i / N % 16 == 0) x[i / N / 16 % N] = odd[i / N / 16 % (sizeof odd / sizeof *odd)];
+        t->ew[GR_EW_sqrt][GR_K_F32](N, p);
+        for (int k = 0; k < N; k++) {
+            const float want = sqrtf(x[k]);
+            if (want != want ? y[k] != y[k] : memcmp(&y[k], &want, sizeof want) == 0) continue;
+            printf("# %s: sqrt(%a) = %a, is %a\n", t->isa, (double)x[k], (double)y[k], (double)want);
+            return false;
+        }
+    }
+    return true;
+}
+/* 1 / x in derivatives: to an ulp, for all x */
+static double worst_inverse(const gr_kernel_table *t, int type)
+{
+    double worst = 0;
+    uint64_t s = 1;
+    for (int round = 0; round < (small ? 100 : 2000); round++) {
+        double one[16], x[16], y[16]; /* room for either type */
+        char *p[] = { (char *)y, (char *)one, (char *)x, (char *)x };
+        for (int i = 0; i < 16; i++) {
+            static const double odd[] = { 0, -0.0, INFINITY, -INFINITY, NAN };
+            s = s * 6364136223846793005u + 1442695040888963407u;
+            double v = ldexp(1 + (double)(s >> 11) * 0x1p-53, (int)(s >> 5) % (type == GR_K_F32 ? 150 : 1075));
+            if (round % 3 == 0 && i == round % 16) v = odd[round / 3 % 5];
+            set_element(p[1], type, i, 1), set_element(p[2], type, i, s % 2 ? -v : v);
+        }
+        t->ew[GR_EW_log_dx][type](16, p);
+        for (int i = 0; i < 16; i++)
+            worst = fmax(worst, ulps_of(element(p[0], type, i), 1 / (long double)element(p[2], type, i), type == GR_K_F32 ? 24 : 53, type == GR_K_F32 ? -126 : -1022));
+    }
+    return worst;
+}
+static bool inverses_are_accurate(const gr_kernel_table *t)
+{
+    volatile long double one = 1;
+    if (one + 0x1p-60L == one) return true;
+    const double f32 = worst_inverse(t, GR_K_F32), f64 = worst_inverse(t, GR_K_F64);
+    if (f32 > 1 || f64 > 1) printf("# %s: 1 / x is off by %.3g ulp of f32, %.3g of f64\n", t->isa, f32, f64);
+    return f32 <= 1 && f64 <= 1;
+}
+
 /* The largest error of a^b where it is a normal number: of a of all exponents, and near 1, of which large powers are taken. */
 static bool powers_are_accurate(const gr_kernel_table *t, int type)
 {
@@ -377,6 +430,10 @@ int main(void)
         failed += test_report(++ran, name, sums_are_accurate(t));
         snprintf(name, sizeof name, "%s_functions_are_accurate_to_the_stated_ulp", t->isa);
         failed += test_report(++ran, name, functions_are_accurate(t));
+        snprintf(name, sizeof name, "%s_square_roots_are_those_of_c", t->isa);
+        failed += test_report(++ran, name, square_roots_are_those_of_c(t));
+        snprintf(name, sizeof name, "%s_inverses_are_accurate_to_an_ulp", t->isa);
+        failed += test_report(++ran, name, inverses_are_accurate(t));
         snprintf(name, sizeof name, "%s_powers_are_accurate_to_an_ulp", t->isa);
         failed += test_report(++ran, name, powers_are_accurate(t, GR_K_F32) && powers_are_accurate(t, GR_K_F64));
         snprintf(name, sizeof name, "%s_special_powers_are_those_of_c", t->isa);
