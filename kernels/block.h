@@ -56,6 +56,23 @@ INLINE void f64_store_edge(double *p, f64_edge m, f64_vec x)
 #define LOAD_LANES(a, b, c, d) *(a)
 #endif
 
+/* fma(*x, y, z), with x straight from memory: the compiler would rather load a number once for all that need it. */
+#if VECTOR_BYTES == 64
+INLINE f32_vec f32_fma_at(const float *x, f32_vec y, f32_vec z)
+{
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(z) : "v"(y), "m"(*x));
+    return z;
+}
+INLINE f64_vec f64_fma_at(const double *x, f64_vec y, f64_vec z)
+{
+    __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(z) : "v"(y), "m"(*x));
+    return z;
+}
+#else
+INLINE f32_vec f32_fma_at(const float *x, f32_vec y, f32_vec z) { return f32_fma(*x - (f32_vec){ 0 }, y, z); }
+INLINE f64_vec f64_fma_at(const double *x, f64_vec y, f64_vec z) { return f64_fma(*x - (f64_vec){ 0 }, y, z); }
+#endif
+
 /* lane l of the result: LANE elements from k on of row[l LANE] */
 INLINE f32_vec f32_lanes(const float *const *row, int64_t k)
 {

@@ -9,106 +9,144 @@
 /* How a tile walks: steps over k; strides of a by row and by step, of b by step, of c by row. */
 typedef struct N(S, walk) {
     int64_t kc, a_row, a_k, b_k, c_row;
-    const T *next; /* what to fetch, a line with each step */
-    int64_t next_k;
-    T *copy;          /* where a fused tile packs b */
-    N(S, edge) last;  /* columns of an edge tile */
+    N(S, edge) last; /* columns of an edge tile */
     bool add;
 } N(S, walk);
 
-/* EDGE: at most W columns, by mask. WHOLE: nv W columns. PACKED: that, of a large product, with much to fetch. FUSED: that, and
- * packs what it reads of b. */
-enum { N(S, EDGE), N(S, WHOLE), N(S, PACKED), N(S, FUSED), N(S, KINDS) };
-
-/* One tile of rows x nv vectors: c = or += a b. */
-INLINE void N(S, tile)(const int rows, const int nv, const int kind, const N(S, walk) *s, const T *a,
-                                                             const T *b, T *c)
+/* A tile of rows x nv vectors, of which EDGE masks the last: c = or += acc. */
+INLINE void N(S, put_tile)(const int rows, const int nv, const bool edge, const N(S, walk) *s, vec acc[MR][WIDE], T *c)
 {
-    const int64_t kc = s->kc, row = s->a_row, a_k = s->a_k, b_k = s->b_k, c_row = s->c_row, next_k = s->next_k;
-    const N(S, edge) last = s->last;
-    const T *a3 = a + 3 * row, *a6 = a3 + 3 * row, *a9 = a6 + 3 * row, *a12 = a9 + 3 * row; /* the rows between: a stride away, or two */
-    const T *next = s->next;
-    T *copy = s->copy;
-    vec acc[MR][WIDE];
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (vec){ 0 };
-#define A(i) ((i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : i < 12 ? a9 : a12)[i % 3 * row] - (vec){ 0 })
-#define B(v) (kind == N(S, EDGE) ? N(S, load_edge)(b, last) : *(const vec *)(b + v * W))
-    const T *touch = c;
-    const int64_t every = kind >= N(S, PACKED) ? kc / rows + 1 : kc; /* steps for each row of c that is fetched */
-    for (int64_t k = 0, to; k < kc;) {
-        if (kind >= N(S, PACKED)) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1), touch += c_row;
-        for (to = least(k + every, kc); k < to; k++) {
-            if (kind >= N(S, PACKED)) {
-                UNROLL for (int v = 0; v < nv; v++) __builtin_prefetch(b + AHEAD * b_k + v * W);
-                __builtin_prefetch(next, 0, 2), next += next_k;
-            }
-            if (rows < nv) { /* the fewer stay in registers */
-                vec x[FEW];
-                UNROLL for (int i = 0; i < rows; i++) x[i] = A(i);
-                UNROLL for (int v = 0; v < nv; v++) {
-                    const vec y = B(v);
-                    UNROLL for (int i = 0; i < rows; i++) acc[i][v] = N(S, fma)(y, x[i], acc[i][v]);
-                }
-            } else {
-                vec y[WIDE];
-                UNROLL for (int v = 0; v < nv; v++) y[v] = B(v);
-                if (kind == N(S, FUSED)) {
-                    UNROLL for (int v = 0; v < nv; v++) *(vec *)(copy + v * W) = y[v];
-                    copy += NR;
-                }
-                UNROLL for (int i = 0; i < rows; i++) {
-                    const vec x = A(i);
-                    UNROLL for (int v = 0; v < nv; v++) acc[i][v] = N(S, fma)(y[v], x, acc[i][v]);
-                }
-            }
-            a += a_k, a3 += a_k, a6 += a_k, a9 += a_k, a12 += a_k, b += b_k;
-        }
-    }
-#undef A
-#undef B
+    const int64_t c_row = s->c_row;
     if (s->add)
         UNROLL for (int i = 0; i < rows; i++)
-            UNROLL for (int v = 0; v < nv; v++) acc[i][v] += kind == N(S, EDGE) ? N(S, load_edge)(c + i * c_row, last) : *(const vec *)(c + i * c_row + v * W);
+            UNROLL for (int v = 0; v < nv; v++) acc[i][v] += edge ? N(S, load_edge)(c + i * c_row, s->last) : *(const vec *)(c + i * c_row + v * W);
     UNROLL for (int i = 0; i < rows; i++, c += c_row)
         UNROLL for (int v = 0; v < nv; v++) {
-            if (kind == N(S, EDGE)) N(S, store_edge)(c, last, acc[i][v]);
+            if (edge) N(S, store_edge)(c, s->last, acc[i][v]);
             else *(vec *)(c + v * W) = acc[i][v];
         }
 }
 
-typedef void N(S, tile_fn)(const N(S, walk) *s, const T *a, const T *b, T *c);
-#define TILE(name, rows, nv, kind)                                                                                   \
-    static void N(S, name##_##rows)(const N(S, walk) *s, const T *a, const T *b, T *c) { N(S, tile)(rows, nv, N(S, kind), s, a, b, c); }
-/* More than 6 MR rows in shares leave none lower than the tall tiles, but for the last. */
-#define LOW(rows) TILE(edge, rows, 1, EDGE) TILE(whole, rows, NV, WHOLE)
-#define TALL(rows) LOW(rows) TILE(packed, rows, NV, PACKED) TILE(fused, rows, NV, FUSED)
-#define LOW_ENTRY(rows) { N(S, edge_##rows), N(S, whole_##rows), 0, 0 },
-#define TALL_ENTRY(rows) { N(S, edge_##rows), N(S, whole_##rows), N(S, packed_##rows), N(S, fused_##rows) },
-#if MR == 14
-#define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) LOW(3) LOW(4) LOW(5) LOW(6) LOW(7) LOW(8) LOW(9) TALL(10) TALL(11) TALL(12) TALL(13) TALL(14)
-#elif MR == 12
-#define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) LOW(3) LOW(4) LOW(5) LOW(6) LOW(7) TALL(8) TALL(9) TALL(10) TALL(11) TALL(12)
-#elif MR == 6
-#define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) LOW(3) LOW(4) TALL(5) TALL(6)
-#else
-#define UP_TO_MR(LOW, TALL) LOW(1) LOW(2) TALL(3) TALL(4)
-#endif
-UP_TO_MR(LOW, TALL)
-TILE(wide, 1, WIDE, WHOLE)
-TILE(wide, 2, WIDE_FEW, WHOLE)
-TILE(wide, 3, WIDE_FEW, WHOLE)
-static N(S, tile_fn) *const N(S, tiles)[MR + 1][N(S, KINDS)] = { { 0 }, UP_TO_MR(LOW_ENTRY, TALL_ENTRY) };
-static N(S, tile_fn) *const N(S, wides)[FEW + 1] = { 0, N(S, wide_1), N(S, wide_2), N(S, wide_3) };
-
-/* m rows of a, in tiles, `a_tile` elements apart, against w columns of b: a whole panel or at most W of them. */
-static void N(S, panel)(const plan *p, N(S, walk) *s, int64_t m, int64_t w, const T *a, int64_t a_tile, const T *b, T *c)
+/* acc[v] += x y[v], a step of row i. Every third row spreads x with each multiply-add, the others once for all: the former is a load
+ * more and an instruction less, and of both there are few to spare, the more so where two threads share a core. */
+INLINE void N(S, row)(const int nv, const int i, const T *x, const vec *y, vec *acc)
 {
-    for (int64_t i = 0; i < m; i += p->rows, a += a_tile) {
-        const int64_t rows = least(p->rows, m - i), c_row = s->c_row;
-        const int kind = w <= W ? N(S, EDGE) : s->copy && i == 0 ? N(S, FUSED) : p->pack_b && s->kc >= 64 && N(S, tiles)[rows][N(S, PACKED)] ? N(S, PACKED) : N(S, WHOLE);
-        N(S, tile_fn) *tile = w > NR ? N(S, wides)[rows] : N(S, tiles)[rows][kind];
-        if (i == p->rows) s->next += W;
+    if (i % 3 == 0) {
+        UNROLL for (int v = 0; v < nv; v++) acc[v] = N(S, fma_at)(x, y[v], acc[v]);
+    } else {
+        const vec all = *x - (vec){ 0 };
+        UNROLL for (int v = 0; v < nv; v++) acc[v] = N(S, fma)(y[v], all, acc[v]);
+    }
+}
+
+/* One tile, of any strides, at most W columns by mask if EDGE. */
+INLINE void N(S, tile)(const int rows, const int nv, const bool edge, const N(S, walk) *s, const T *a, const T *b, T *c)
+{
+    const int64_t row = s->a_row, a_k = s->a_k, b_k = s->b_k;
+    const N(S, edge) last = s->last;
+    const T *a3 = a + 3 * row, *a6 = a3 + 3 * row, *a9 = a6 + 3 * row, *a12 = a9 + 3 * row; /* the rows between: a stride away, or two */
+    vec acc[MR][WIDE];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (vec){ 0 };
+#define AT(i) ((i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : i < 12 ? a9 : a12) + i % 3 * row)
+#define B(v) (edge ? N(S, load_edge)(b, last) : *(const vec *)(b + v * W))
+    for (int64_t k = s->kc; k > 0; k--) {
+        if (rows < nv) { /* the fewer stay in registers */
+            vec x[FEW];
+            UNROLL for (int i = 0; i < rows; i++) x[i] = *AT(i) - (vec){ 0 };
+            UNROLL for (int v = 0; v < nv; v++) {
+                const vec y = B(v);
+                UNROLL for (int i = 0; i < rows; i++) acc[i][v] = N(S, fma)(y, x[i], acc[i][v]);
+            }
+        } else {
+            vec y[WIDE];
+            UNROLL for (int v = 0; v < nv; v++) y[v] = B(v);
+            UNROLL for (int i = 0; i < rows; i++) N(S, row)(nv, i, AT(i), y, acc[i]);
+        }
+        a += a_k, a3 += a_k, a6 += a_k, a9 += a_k, a12 += a_k, b += b_k;
+    }
+#undef AT
+#undef B
+    N(S, put_tile)(rows, nv, edge, s, acc, c);
+}
+
+/* What is fetched, and done, beside the steps of a large product, a little with each CHUNK of them: the next panel of b, a row at a
+ * time, and packed, unless it is; and of a the rows below, where they are about to be packed. */
+typedef struct N(S, ahead) {
+    const T *b, *a;
+    T *pb; /* NULL: b is packed */
+    int64_t b_k, left, burst; /* rows of b: to the next one, how many are left, how many go with a CHUNK */
+    int64_t a_line, a_chunk;  /* of a: to the next line, to those of the next CHUNK */
+} N(S, ahead);
+
+INLINE void N(S, look_ahead)(N(S, ahead) *s, int64_t n)
+{
+    for (n = least(n, s->left), s->left -= n; n > 0; n--, s->b += s->b_k) {
+        __builtin_prefetch(s->b + AHEAD * s->b_k, 0, 2), __builtin_prefetch(s->b + AHEAD * s->b_k + NR - 1, 0, 2);
+        if (!s->pb) continue;
+        UNROLL for (int v = 0; v < NV; v++) *(vec *)(s->pb + v * W) = *(const vec *)(s->b + v * W);
+        s->pb += NR;
+    }
+}
+
+/* One tile of a large product, MR x NR, of packed a and b. The rows of c are fetched with the last chunks. */
+static APART void N(S, large)(const N(S, walk) *s, N(S, ahead) *next, const T *a, const T *b, T *c)
+{
+    vec acc[MR][WIDE];
+    UNROLL for (int i = 0; i < MR; i++)
+        UNROLL for (int v = 0; v < NV; v++) acc[i][v] = (vec){ 0 };
+#define STEP                                                                                                                 \
+    {                                                                                                                        \
+        vec y[NV];                                                                                                           \
+        UNROLL for (int v = 0; v < NV; v++) y[v] = *(const vec *)(b + v * W);                                                \
+        UNROLL for (int i = 0; i < MR; i++) N(S, row)(NV, i, a + i, y, acc[i]);                                              \
+        a += MR, b += NR;                                                                                                    \
+    }
+    const T *touch = c;
+    int64_t k = s->kc;
+    for (; k >= CHUNK; k -= CHUNK) {
+        if (k <= MR / 2 * CHUNK)
+            for (int i = 0; i < 2; i++, touch += s->c_row) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1);
+        if (next->a) {
+            for (int i = 0; i < CHUNK; i++) __builtin_prefetch(next->a + i * next->a_line, 0, 2);
+            next->a += next->a_chunk;
+        }
+        N(S, look_ahead)(next, next->burst);
+        for (int quarter = 0; quarter < CHUNK / 4; quarter++)
+            UNROLL for (int u = 0; u < 4; u++) STEP
+    }
+    for (; k > 0; k--) STEP
+#undef STEP
+    N(S, put_tile)(MR, NV, false, s, acc, c);
+}
+
+typedef void N(S, tile_fn)(const N(S, walk) *s, const T *a, const T *b, T *c);
+#define TILE(name, rows, nv, edge)                                                                                   \
+    static void N(S, name##_##rows)(const N(S, walk) *s, const T *a, const T *b, T *c) { N(S, tile)(rows, nv, edge, s, a, b, c); }
+#define BOTH(rows) TILE(edge, rows, 1, true) TILE(whole, rows, NV, false)
+#define ENTRY(rows) { N(S, edge_##rows), N(S, whole_##rows) },
+#if MR == 14
+#define UP_TO_MR(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#elif MR == 12
+#define UP_TO_MR(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#elif MR == 6
+#define UP_TO_MR(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#else
+#define UP_TO_MR(X) X(1) X(2) X(3) X(4)
+#endif
+UP_TO_MR(BOTH)
+TILE(wide, 1, WIDE, false)
+TILE(wide, 2, WIDE_FEW, false)
+TILE(wide, 3, WIDE_FEW, false)
+static N(S, tile_fn) *const N(S, tiles)[MR + 1][2] = { { 0 }, UP_TO_MR(ENTRY) };
+static N(S, tile_fn) *const N(S, wides)[FEW + 1] = { 0, N(S, wide_1), N(S, wide_2), N(S, wide_3) };
+/* m rows of a against w columns of b, a whole panel or at most W of them, through tiles of any strides. */
+static void N(S, panel)(const plan *p, N(S, walk) *s, int64_t m, int64_t w, const T *a, const T *b, T *c)
+{
+    for (int64_t i = 0, rows; i < m; i += rows, a += rows * s->a_row) {
+        const int64_t c_row = s->c_row;
+        rows = tile_rows(m - i);
+        N(S, tile_fn) *tile = w > NR ? N(S, wides)[rows] : N(S, tiles)[rows][w > W];
         if (p->cs[1] == 1) {
             tile(s, a, b, c + i * c_row);
         } else { /* the columns of c^T are the rows of c */
@@ -119,7 +157,6 @@ static void N(S, panel)(const plan *p, N(S, walk) *s, int64_t m, int64_t w, cons
             for (int64_t j = 0; j < w; j++)
                 for (int64_t r = 0; r < rows; r++) c[(i + r) * c_row + j * p->cs[1]] = part[r * w + j];
         }
-        if (kind == N(S, FUSED)) b = s->copy, s->b_k = NR;
     }
 }
 
@@ -206,28 +243,44 @@ static void N(S, dots)(const plan *p, const T *a, const T *b, T *c, T *scratch)
 /* kc steps from k0 on of the rows from i0 on, against all columns */
 static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const T *b, T *c, T *pa, T *pb)
 {
-    const int64_t kc = least(p->kc, p->k - k0), mc = least(p->mc, p->m - i0);
-    N(S, walk) s = { .kc = kc, .a_row = p->pack_a ? 1 : p->as[0], .a_k = p->pack_a ? p->rows : p->as[1], .c_row = p->cs[0], .add = k0 > 0 };
+    const int64_t kc = least(p->kc, p->k - k0), mc = least(p->mc, p->m - i0), tall = p->pack_a ? whole_tiles(mc) : 0;
+    const int64_t chunks = tall / MR * (kc / CHUNK);
+    N(S, walk) s = { .kc = kc, .c_row = p->cs[0], .add = k0 > 0 };
+    N(S, ahead) next = { .burst = chunks > 0 ? count_of(kc, chunks) : 0 };
+    bool ready = i0 > 0;
     a += i0 * p->as[0] + k0 * p->as[1], b += k0 * p->bs[0], c += i0 * p->cs[0];
-    if (p->pack_a) N(S, pack)(mc, kc, a, p->as[0], p->as[1], p->rows, pa), a = pa;
     for (int64_t j = 0, w; j < p->n; j += w) {
         w = p->n - j >= p->width ? p->width : p->n - j >= NR ? NR : least(W, p->n - j);
         const T *bj = b + j * p->bs[1];
-        const int64_t after = j + w < p->n ? w : 0;
-        s.last = N(S, first)(least(w, W));
-        s.b_k = p->bs[0], s.next = bj + after * p->bs[1], s.next_k = s.b_k, s.copy = NULL;
+        T *cj = c + j * p->cs[1], *panel = panel_at(p, kc, j, NR) + pb;
+        int64_t i = 0;
+        s.last = N(S, first)(least(w, W)), s.b_k = p->bs[0];
         if (p->pack_b) {
-            T *panel = pb + (p->mc < p->m ? j * kc : 0);
-            if (i0 == 0 && p->bs[1] == 1 && w == NR && N(S, tiles)[least(p->rows, mc)][N(S, FUSED)]) {
-                s.copy = panel;
-            } else {
-                s.b_k = round_up(w, W);
-                if (i0 == 0) N(S, pack)(w, kc, bj, p->bs[1], p->bs[0], s.b_k, panel);
-                else s.next = panel + after * kc, s.next_k = s.b_k;
-                bj = panel;
-            }
+            s.b_k = round_up(w, W);
+            if (!ready) N(S, pack)(w, kc, bj, p->bs[1], p->bs[0], s.b_k, panel);
+            bj = panel;
         }
-        N(S, panel)(p, &s, mc, w, a, p->rows * (p->pack_a ? kc : p->as[0]), bj, c + j * p->cs[1]);
+        ready = i0 > 0;
+        if (w == NR && tall > 0) {
+            if (p->n - j - w >= NR && (ready || p->bs[1] == 1)) {
+                next.b = ready ? panel_at(p, kc, j + w, NR) + pb : b + j + w, next.b_k = ready ? NR : p->bs[0], next.pb = ready ? NULL : panel_at(p, kc, j + w, NR) + pb, next.left = kc;
+                ready = true;
+            }
+            for (; i < tall; i += MR) {
+                if (j == 0) {
+                    const T *ai = a + i * p->as[0];
+                    N(S, pack)(MR, kc, ai, p->as[0], p->as[1], MR, pa + i * kc);
+                    next.a = i + MR < tall ? ai + MR * p->as[0] + (p->as[0] == 1 ? MR - 1 : 0) : NULL;
+                    next.a_line = p->as[0] == 1 ? p->as[1] : p->as[0], next.a_chunk = CHUNK * p->as[1];
+                }
+                N(S, large)(&s, &next, pa + i * kc, bj, cj + i * s.c_row);
+            }
+            N(S, look_ahead)(&next, next.left);
+        } else if (tall > 0) {
+            for (s.a_row = 1, s.a_k = MR; i < tall; i += MR) N(S, tiles)[MR][0](&s, pa + i * kc, bj, cj + i * s.c_row);
+        }
+        s.a_row = p->as[0], s.a_k = p->as[1];
+        N(S, panel)(p, &s, mc - i, w, a + i * p->as[0], bj, cj + i * s.c_row);
     }
 }
 
@@ -240,7 +293,7 @@ static void N(S, gemm_part)(const gr_gemm_size *size, int64_t first, int64_t end
     }
     if (size->m > FEW && size->m <= MR && size->n > FEW && size->n <= W && size->bs[1] == 1) { /* one tile: a plan would take longer */
         const N(S, walk) s = { .kc = size->k, .a_row = size->as[0], .a_k = size->as[1], .b_k = size->bs[0], .c_row = size->cs, .last = N(S, first)(size->n) };
-        N(S, tiles)[size->m][N(S, EDGE)](&s, a_, b_, c_);
+        N(S, tiles)[size->m][0](&s, a_, b_, c_);
         return;
     }
     const plan p = plan_for(size, first, end, sizeof(T));
@@ -261,10 +314,8 @@ static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a, const int
 
 #undef DOT
 #undef TILE
-#undef LOW
-#undef TALL
-#undef LOW_ENTRY
-#undef TALL_ENTRY
+#undef BOTH
+#undef ENTRY
 #undef UP_TO_MR
 #undef vec
 #undef W
