@@ -35,6 +35,7 @@ typedef struct bench_time {
 bench_time bench_now(void);
 
 int gemm_main(int rounds);
+int functions_main(int rounds);
 
 gr_module *gpt(gr_ctx *c); /* gpt.c: [n, 64] words, i64, to logits [n, 64, 65] */
 
