@@ -255,7 +255,10 @@ static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
     gr_tensor *dx[MAX_FUSED] = { 0 };
     const bool kernel = y->op->flags & GR_OP_KERNEL, plain = kernel && !w->c->observer; /* nothing to check, nobody to tell */
     if (!kernel && !gr__ready(dy)) return false;
-    if (!y->op->backward(y, dy, dx)) return false;
+    if (plain && *give && alone(dy)) dy->flags |= GR_T_SPENT;
+    const bool done = y->op->backward(y, dy, dx);
+    dy->flags &= (uint16_t)~GR_T_SPENT;
+    if (!done) return false;
     bool given = false;
     for (int i = 0; i < y->nin; i++) {
         gr_tensor *g = dx[i], *in = y->in[i];

@@ -57,6 +57,7 @@ enum {
     GR_T_NONDIFF = 128,    /* made by an operation without derivative */
     GR_T_DETACHED = 256,
     GR_T_CONTIGUOUS = 512,
+    GR_T_SPENT = 1024,     /* a gradient that nobody reads after the record.backward that runs: a dx may take its place */
 };
 
 enum {

@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/record.h"
 
+#include <string.h>
+
 /* b [n], x [m, k], w [k, n] */
 static bool fits(const gr_tensor *b, const gr_tensor *x, const gr_tensor *w)
 {
@@ -21,28 +23,74 @@ static bool addmm_shape(gr_call *k)
     return true;
 }
 
+/* y += b for each row. Short rows get copies of b that lie one after the other: a loop of a few elements is mostly overhead. */
+enum { RUN = 512 };
+static void add_to_rows(gr_ew_fn *add, size_t size, int64_t rows, int64_t n, char *b, char *y)
+{
+    _Alignas(64) char copies[RUN * sizeof(double)];
+    const size_t row = (size_t)n * size;
+    int64_t have = 1;
+    if (n <= RUN / 2 && rows > 1) {
+        const int64_t most = RUN / n < rows ? RUN / n : rows;
+        memcpy(copies, b, row);
+        for (int64_t more; have < most; have += more) {
+            more = have < most - have ? have : most - have;
+            memcpy(copies + (size_t)have * row, copies, (size_t)more * row);
+        }
+        b = copies;
+    }
+    for (int64_t i = 0, some; i < rows; i += some, y += (size_t)some * row) {
+        some = have < rows - i ? have : rows - i;
+        add(some * n, (char *[]){ y, y, b });
+    }
+}
+
+/* Where a product of a few steps writes more than the first-level cache holds, the sum follows it block by block. */
+enum { BLOCK = 8192, /* elements of y */
+       TILE = 14,    /* rows of a tile of the widest kernel */
+       FEW_STEPS = 8 };
 #define ADD_NS 0.1 /* for an element */
 typedef struct addition {
     gr_ew_fn *add;
-    char *y, *b;
-    int64_t n;
-    size_t size;
+    const gr_tensor *b, *x, *w, *y;
+    int64_t rows; /* of a block */
 } addition;
-static void add_to_rows(void *user, int64_t begin, int64_t end, int worker)
+
+static void some_rows(void *user, int64_t begin, int64_t end, int worker)
 {
     const addition *j = user;
+    const size_t size = gr__type_size((gr_type)j->y->dtype);
+    const int64_t n = j->y->dims[1];
     (void)worker;
-    for (int64_t i = begin; i < end; i++) {
-        char *row = j->y + (size_t)(i * j->n) * j->size;
-        j->add(j->n, (char *[]){ row, row, j->b });
+    add_to_rows(j->add, size, end - begin, n, j->b->data, j->y->data + (size_t)(begin * n) * size);
+}
+
+static void some_blocks(void *user, int64_t begin, int64_t end, int worker)
+{
+    const addition *j = user;
+    const int64_t m = j->y->dims[0], n = j->y->dims[1];
+    const size_t size = gr__type_size((gr_type)j->y->dtype);
+    (void)worker;
+    for (int64_t i = begin * j->rows, rows; i < m && i < end * j->rows; i += rows) {
+        rows = j->rows < m - i ? j->rows : m - i;
+        char *y = j->y->data + (size_t)(i * n) * size;
+        gr__multiply_rows(j->x, j->w, i, rows, y);
+        add_to_rows(j->add, size, rows, n, j->b->data, y);
     }
 }
 
 static bool addmm_forward(const gr_call *k, gr_tensor *y)
 {
-    addition j = { gr__kernels()->ew[GR_EW_add][gr__kt(y)], y->data, k->in[0]->data, y->dims[1], gr__type_size((gr_type)y->dtype) };
-    if (!gr__multiply(k->in[1], false, k->in[2], false, y)) return false;
-    gr__parallel_ranges(k->ctx, y->dims[0], 5 + ADD_NS * (double)j.n, add_to_rows, &j);
+    gr_tensor *b = k->in[0], *x = k->in[1], *w = k->in[2];
+    const int64_t n = y->dims[1], rows = BLOCK / (n ? n : 1) / TILE * TILE;
+    addition j = { gr__kernels()->ew[GR_EW_add][gr__kt(y)], b, x, w, y, rows };
+    if (y->numel == 0) return true;
+    if (y->numel > BLOCK && rows && w->dims[0] <= FEW_STEPS && gr__multiplies_rows(rows, w)) {
+        gr__parallel_ranges(y->ctx, (y->dims[0] + rows - 1) / rows, ADD_NS * (double)(rows * n), some_blocks, &j);
+        return true;
+    }
+    if (!gr__multiply(x, false, w, false, y)) return false;
+    gr__parallel_ranges(y->ctx, y->dims[0], 5 + ADD_NS * (double)n, some_rows, &j);
     return true;
 }
 

@@ -33,19 +33,26 @@ static bool forward(const gr_call *k, gr_tensor *y)
     return true;
 }
 
+/* dx[i] takes the place of dy where nobody reads that any more, but for the values that would wait. */
+static inline gr_tensor *place_of(gr_tensor *dy, bool last)
+{
+    return last && dy->flags & GR_T_SPENT && dy->numel < dy->ctx->defer_from ? dy : gr__node_like(gr__scope_now(dy->ctx), dy, 0);
+}
+
 static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     const row *r = y->op->data;
     const int n = y->nin;
-    gr_tensor *b = n > 1 ? y->in[1] : y;
-    for (int i = 0; i < n; i++) {
-        if (r->d[i] == NOTHING || !gr__wants(y, i)) continue;
+    gr_tensor *a = y->in[0], *b = n > 1 ? y->in[1] : y;
+    const bool first = r->d[0] != NOTHING && gr__wants(y, 0);
+    for (int i = n - 1; i >= 0; i--) {
+        if (r->d[i] == NOTHING || (i ? !gr__wants(y, i) : !first)) continue;
         dx[i] = dy;
         if (r->d[i] == ALIAS) continue;
-        gr_tensor *g = dx[i] = gr__node_like(gr__scope_now(dy->ctx), dy, 0);
+        gr_tensor *g = dx[i] = place_of(dy, i == 0 || !first);
         if (!g) return false;
-        if (g->numel == 1) gr__kernels()->ew[r->d[i]][gr__kt(dy)](1, (char *[]){ gr__place_of_one(g), dy->data, y->in[0]->data, b->data, y->data });
-        else if (!gr__run_kernel(r->d[i], (gr_type)dy->dtype, n + 3, (gr_tensor *[]){ g, dy, y->in[0], b, y })) return false;
+        if (g->numel == 1) gr__kernels()->ew[r->d[i]][gr__kt(dy)](1, (char *[]){ gr__place_of_one(g), dy->data, a->data, b->data, y->data });
+        else if (!gr__run_kernel(r->d[i], (gr_type)dy->dtype, n + 3, (gr_tensor *[]){ g, dy, a, b, y })) return false;
     }
     return true;
 }
