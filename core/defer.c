@@ -379,15 +379,29 @@ static bool one_number(const gr_tensor *t)
     return true;
 }
 
-/* A number beside few elements is written out for each of them. p: where the operands are; false: another has strides too. */
-static bool run_few(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t, char **p)
+static inline bool is_read(unsigned reads, int k) { return k == 0 || reads >> (k - 1) & 1; }
+
+/* All operands have their values. At once, where nothing has gaps; a number beside few elements is written out for each of
+ * them. What is not read may be any memory. */
+static inline bool run_dense(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
+{
+    char *p[GR_MAX_OPERANDS];
+    for (int k = 0; k < count; k++) {
+        if (is_read(reads, k) && !(t[k]->flags & GR_T_CONTIGUOUS)) return false;
+        p[k] = t[is_read(reads, k) ? k : 0]->data;
+    }
+    fn(t[0]->numel, p);
+    return true;
+}
+static bool run_few(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
 {
     _Alignas(64) char room[GR_MAX_OPERANDS][FEW * sizeof(double)];
+    char *p[GR_MAX_OPERANDS];
     for (int k = 0; k < count; k++) {
-        const gr_tensor *x = t[k];
-        if (x->flags & GR_T_CONTIGUOUS || (k && !(reads >> (k - 1) & 1))) continue;
-        if (k == 0 || !one_number(x)) return false;
-        gr__kernels()->copy[x->dtype - 1](x->numel, room[k], 1, p[k], 0);
+        p[k] = t[is_read(reads, k) ? k : 0]->data;
+        if (!is_read(reads, k) || t[k]->flags & GR_T_CONTIGUOUS) continue;
+        if (k == 0 || !one_number(t[k])) return false;
+        gr__kernels()->copy[t[k]->dtype - 1](t[k]->numel, room[k], 1, p[k], 0);
         p[k] = room[k];
     }
     fn(t[0]->numel, p);
@@ -397,33 +411,21 @@ static bool run_few(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t
 static bool run_many(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
 {
     gr_tensor *y = t[0];
-    bool dense = true;
     if (!y->data && !y->lazy) {
         if (can_wait(reads, count - 1, t + 1, y)) return defer(fn, reads, count - 1, t + 1, y);
         if (!gr__give_memory(y->ctx->scope[y->scope], y)) return false;
     }
-    char *p[GR_MAX_OPERANDS] = { y->data };
-    for (int k = 0; k < count; k++) {
-        bool read = k == 0 || reads >> (k - 1) & 1;
-        if (read && !t[k]->data && !gr__settle(t[k])) return false;
-        p[k] = read ? t[k]->data : y->data; /* what is not read may be any memory */
-        dense = dense && (!read || (t[k]->flags & GR_T_CONTIGUOUS));
-    }
-    if (dense && y->numel < ALONE) {
-        fn(y->numel, p);
-        return true;
-    }
-    char *few[GR_MAX_OPERANDS];
-    memcpy(few, p, sizeof few);
-    if (y->numel <= FEW && run_few(fn, reads, count, t, few)) return true;
+    for (int k = 0; k < count; k++)
+        if (is_read(reads, k) && !t[k]->data && !gr__settle(t[k])) return false;
+    if (y->numel < ALONE && run_dense(fn, reads, count, t)) return true;
+    if (y->numel <= FEW && run_few(fn, reads, count, t)) return true;
     gr_value value[GR_MAX_OPERANDS];
     gr_step step = { .fn = fn, .n = (uint8_t)count };
     int num = 0;
     for (int k = 0; k < count; k++) {
-        bool read = k == 0 || reads >> (k - 1) & 1;
-        step.value[k] = (uint8_t)(read ? num : 0);
-        if (!read) continue;
-        value[num++] = (gr_value){ p[k], t[k]->flags & GR_T_CONTIGUOUS ? NULL : gr__stride(t[k]), (int)gr__type_size((gr_type)t[k]->dtype), k == 0 };
+        step.value[k] = (uint8_t)(is_read(reads, k) ? num : 0);
+        if (!is_read(reads, k)) continue;
+        value[num++] = (gr_value){ t[k]->data, t[k]->flags & GR_T_CONTIGUOUS ? NULL : gr__stride(t[k]), (int)gr__type_size((gr_type)t[k]->dtype), k == 0 };
     }
     return gr__run_program(y->ctx, &(gr_program){ y->ndim, num, 1, 0, y->dims, value, &step, NULL });
 }

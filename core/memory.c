@@ -68,10 +68,11 @@ void *gr__arena_alloc(gr_scope *s, size_t bytes)
 
 /* ---- blocks ----------------------------------------------------------------------------------------------------
  * Classes grow by a quarter of a power of two, from 64 bytes: at most 25 % is lost to rounding. */
-static int size_class(size_t bytes, size_t *capacity)
+static inline int size_class(size_t n, size_t *capacity)
 {
-    size_t n = bytes < 64 ? 64 : bytes;
     int log = 6;
+    *capacity = 64;
+    if (n <= 64) return 0;
 #ifdef __GNUC__
     log = 63 - __builtin_clzll(n);
 #else

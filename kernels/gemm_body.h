@@ -243,7 +243,7 @@ static void N(S, dots)(const plan *p, const T *a, const T *b, T *c, T *scratch)
 /* kc steps from k0 on of the rows from i0 on, against all columns */
 static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const T *b, T *c, T *pa, T *pb)
 {
-    const int64_t kc = least(p->kc, p->k - k0), mc = least(p->mc, p->m - i0), tall = p->pack_a ? whole_tiles(mc) : 0;
+    const int64_t kc = least(p->kc, p->k - k0), mc = least(p->mc, p->m - i0), tall = p->pack_a && p->n >= NR ? whole_tiles(mc) : 0;
     const int64_t chunks = tall / MR * (kc / CHUNK);
     N(S, walk) s = { .kc = kc, .c_row = p->cs[0], .add = k0 > 0 };
     N(S, ahead) next = { .burst = chunks > 0 ? count_of(kc, chunks) : 0 };

@@ -191,7 +191,7 @@ bool gr_is_training(const gr_module *m) { return m && m->training; }
 gr_tensor *gr_module_get(const gr_module *m, const char *name)
 {
     for (int i = 0; m && name && i < m->num_entries; i++)
-        if (strcmp(m->entry[i].name, name) == 0) return m->entry[i].t;
+        if (*m->entry[i].name == *name && strcmp(m->entry[i].name, name) == 0) return m->entry[i].t;
     return NULL;
 }
 
@@ -214,7 +214,8 @@ gr_tensor *gr_forward(gr_module *m, gr_tensor *x)
         return NULL;
     }
     m->ran = true;
-    m->output = gr_dims_like(y);
+    m->output.n = y->ndim; /* size by size: to copy what was just written in parts takes longer */
+    for (int d = 0; d < y->ndim; d++) m->output.v[d] = y->dims[d];
     return y;
 }
 

@@ -101,8 +101,9 @@ static gr_tensor *addmm_vjp(gr_tensor *y, gr_tensor *dy, int i)
 }
 static bool addmm_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
+    gr_scope *s = gr__scope_now(y->ctx);
     for (int i = 0; i < 3; i++)
-        if (gr__wants(y, i) && !(dx[i] = gr_empty_like(y->in[i]))) return false;
+        if (gr__wants(y, i) && (!(dx[i] = gr__node_like(s, y->in[i], 0)) || !gr__give_memory(s, dx[i]))) return false;
     if (dx[0] && !gr__sum_repeats(dy, dx[0])) return false;
     if (dx[1] && !gr__multiply(dy, false, y->in[2], true, dx[1])) return false;
     return !dx[2] || gr__multiply(y->in[1], true, dy, false, dx[2]);
@@ -118,8 +119,15 @@ static bool addmm_reference(const gr_call *k, double *const *x, double *y)
     return true;
 }
 
+/* nothing to convert, to fold or to broadcast */
+static bool plain(const gr_tensor *b, const gr_tensor *x, const gr_tensor *w)
+{
+    return b && x && w && x->dtype >= GR_F32 && b->dtype == x->dtype && w->dtype == x->dtype && x->ndim == 2 && b->flags & GR_T_CONTIGUOUS && fits(b, x, w);
+}
+
 gr_tensor *gr_addmm(gr_tensor *b, gr_tensor *x, gr_tensor *w)
 {
+    if (plain(b, x, w)) return gr_apply(&gr_op_addmm, (gr_tensor *[]){ b, x, w }, 3, NULL);
     if (!gr__ready(b) || !gr__ready(x) || !gr__ready(w) || b->ctx != x->ctx || x->ctx != w->ctx || !fits(b, x, w)) return (gr_add)(gr_matmul(x, w), b);
     gr_type type = x->dtype > w->dtype ? (gr_type)x->dtype : (gr_type)w->dtype;
     if (type < (gr_type)b->dtype) type = (gr_type)b->dtype;

@@ -55,28 +55,24 @@ static void multiply_parts(void *user, int64_t first, int64_t last, int worker)
     }
 }
 
-enum { ON_STACK = 8192 }; /* bytes of scratch */
 bool gr__multiplies_rows(int64_t rows, const gr_tensor *b)
 {
-    return b->ndim == 2 && gr__kernels()->gemm_scratch(rows, b->dims[1], b->dims[0], gr__kt(b)) <= ON_STACK;
+    return b->ndim == 2 && gr__kernels()->gemm_scratch(rows, b->dims[1], b->dims[0], gr__kt(b)) <= GR_LITTLE_SCRATCH;
 }
 void gr__multiply_rows(const gr_tensor *a, const gr_tensor *b, int64_t first, int64_t rows, char *y)
 {
-    _Alignas(64) char scratch[ON_STACK];
+    _Alignas(64) char scratch[GR_LITTLE_SCRATCH];
     const int64_t *as = gr__stride(a), *bs = gr__stride(b), n = b->dims[1];
     const gr_gemm_size s = { rows, n, b->dims[0], { as[0], as[1] }, { bs[0], bs[1] }, n };
     gr__kernels()->gemm_part[gr__kt(b)](&s, 0, INT64_MAX, a->data + first * as[0] * (int64_t)gr__type_size((gr_type)a->dtype), b->data, y, scratch);
 }
 
-/* Multiply-adds up to which a product is done at once: to ask how to cut it would take as long. */
-#define LITTLE 4096
+/* To ask how a little product is to be cut, and what it needs, would take as long as the product. */
 static bool multiply_little(const gr_gemm_size *s, const gr_tensor *a, const gr_tensor *b, gr_tensor *y)
 {
-    _Alignas(64) char scratch[ON_STACK];
-    const gr_kernel_table *kt = gr__kernels();
-    const int type = gr__kt(y);
-    if (s->m * s->n * s->k > LITTLE || kt->gemm_scratch(s->m, s->n, s->k, type) > ON_STACK) return false;
-    kt->gemm_part[type](s, 0, INT64_MAX, a->data, b->data, y->data, scratch);
+    _Alignas(64) char scratch[GR_LITTLE_SCRATCH];
+    if (s->m > GR_LITTLE || s->n > GR_LITTLE || s->k > GR_LITTLE) return false;
+    gr__kernels()->gemm_part[gr__kt(y)](s, 0, INT64_MAX, a->data, b->data, y->data, scratch);
     return true;
 }
 
