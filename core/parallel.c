@@ -329,22 +329,18 @@ static void share_out(gr_pool *p, const loop *l)
 }
 
 /* Short loops that follow each other soon may together be worth waking a thread, which then stays awake for the next. */
-static bool worth_waking(gr_pool *p, double ns)
+static bool worth_waking(const gr_pool *p, double ns)
 {
-    const double t = now();
-    if (t - p->last_alone > AWAKE) p->alone = 0;
-    p->last_alone = t;
-    p->alone += ns;
-    if (p->alone < WORTH_WAKING) return false;
-    p->alone = 0;
-    return true;
+    return ns >= WORTH_WAKING || (p->alone >= WORTH_WAKING && now() - p->last_alone < AWAKE);
 }
 
-static bool pays(gr_pool *p, double ns)
+static void run_alone(gr_pool *p, const loop *l)
 {
-    if (p->threads == 1 || p->busy) return false;
-    if (p->eager) return true;
-    return ns >= WORTH_SHARING && !resting(p) && (p->started > atomic_load(&p->asleep) || worth_waking(p, ns));
+    const double begin = now();
+    l->fn(l->user, 0, l->n, 0);
+    if (begin - p->last_alone > AWAKE) p->alone = 0;
+    p->last_alone = now();
+    p->alone += p->last_alone - begin;
 }
 
 int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING || c->pool.eager ? c->pool.threads : 1; }
@@ -355,14 +351,20 @@ void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void 
     const double work = ns * (double)n, most = (double)(CHUNKS * p->threads);
     const double chunks = p->eager || work / PART > most ? most : work / PART;
     const loop l = { fn, user, n, (double)n < chunks ? (int)n : (int)chunks };
-    if (n > 1 && pays(p, work)) {
+    const bool worth = n > 1 && p->threads > 1 && !p->busy && (work >= WORTH_SHARING || p->eager) && !resting(p);
+    if (!worth) {
+        if (n > 0) fn(user, 0, n, 0);
+        return;
+    }
+    if (p->eager || p->started > atomic_load(&p->asleep) || worth_waking(p, work)) {
         start(p, l.chunks < p->threads ? l.chunks - 1 : p->threads - 1);
         if (p->started > 0) {
+            p->alone = 0;
             share_out(p, &l);
             return;
         }
     }
-    if (n > 0) fn(user, 0, n, 0);
+    run_alone(p, &l);
 }
 
 /* ---- how many --------------------------------------------------------------------------------------------------*/

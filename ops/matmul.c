@@ -27,6 +27,7 @@ static bool matmul_shape(gr_call *k)
 }
 
 #define PACK_NS 0.06 /* for a byte that is packed */
+#define READ_NS 0.02 /* for an element */
 
 typedef struct product {
     const gr_kernel_table *kt;
@@ -95,7 +96,8 @@ bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_t
     product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = s };
     p.units = p.kt->gemm_units(&p.s, type), p.bytes = p.kt->gemm_part_scratch(&p.s, type);
     p.all = gr__count(r - 2, y->dims) * p.units;
-    const double ns = (double)y->numel * (double)inner / (type == GR_K_F32 ? 75 : 37); /* two thirds of what AVX-512 does */
+    /* two thirds of what AVX-512 does, and what has to be read */
+    const double ns = (double)y->numel * (double)inner / (type == GR_K_F32 ? 75 : 37) + READ_NS * (double)(a->numel + b->numel);
     const int workers = gr__parallel_workers(y->ctx, ns);
     p.parts = parts_of(&p, ns / workers, workers);
     gr_block *scratch = p.bytes > 0 ? gr__block_new(y->ctx, p.bytes * (size_t)workers) : NULL;

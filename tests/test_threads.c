@@ -94,6 +94,26 @@ static void slow_for_others(void *user, int64_t begin, int64_t end, int worker)
         for (volatile int turn = 0; turn < 20000; turn++) continue;
 }
 
+static void for_a_while(void *user, int64_t begin, int64_t end, int worker)
+{
+    struct timespec from, now;
+    (void)begin, (void)end, (void)worker, (void)user;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    do clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - from.tv_sec) * 1000000000L + now.tv_nsec - from.tv_nsec < 20000);
+}
+
+TEST(short_loops_that_follow_each_other_wake_a_thread_together)
+{
+    gr_ctx *c = gr_ctx_new(NULL);
+    gr_set_threads(c, 2);
+    gr__parallel_ranges(c, 2, 1e4, for_a_while, NULL);
+    CHECK(c->pool.started == 0);
+    for (int i = 0; i < 1000 && c->pool.started == 0; i++) gr__parallel_ranges(c, 2, 1e4, for_a_while, NULL);
+    CHECK(c->pool.started == 1);
+    finish(c);
+}
+
 TEST(threads_that_hold_the_caller_up_are_given_a_rest)
 {
     static counts k;
