@@ -344,7 +344,7 @@ static bool program(parser *p)
     } while (accept(p, ';'));
     char ch = peek(p);
     if (!ch) return !p->full;
-    fail_at(p, p->at, ch == ')' ? "this ) was never opened" : ch == '=' ? "to compare, write ==" : "expected an operator here");
+    fail_at(p, p->at, ch == ')' ? "this ) was never opened" : ch == '=' ? "to compare, write ==" : ch == ',' ? "write several values in brackets: [1, 2]" : "expected an operator here");
     return false;
 }
 

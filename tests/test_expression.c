@@ -152,7 +152,7 @@ TEST(a_caret_stands_under_the_mistake)
              { "[w,2]", "[w,2]\n ^ a matrix holds numbers only; rows are separated by ;" },
              { "[[1,2],[3,4]]", "[[1,2],[3,4]]\n ^ a matrix holds numbers only; rows are separated by ;" },
              { "w & x", "w & x\n  ^ expected an operator here" },
-             { "w,x", "w,x\n ^ expected an operator here" },
+             { "w,x", "w,x\n ^ write several values in brackets: [1, 2]" },
              { "*w", "*w\n^ expected a value here" },
              { "w=", "w=\n  ^ expected a value here" },
              { "w+1=3", "w+1=3\n   ^ to compare, write ==" },
