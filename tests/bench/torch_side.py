@@ -65,6 +65,11 @@ def e():
     return training(net, rule, torch.randn(64, 1, 28, 28), labels(64, 10))
 
 
+def k():
+    net = mlp(784, 64, 10)
+    return training(net, torch.optim.SGD(net.parameters(), lr=1e-2), torch.randn(64, 784), labels(64, 10))
+
+
 class Hidden(nn.LSTM):
     def forward(self, x):
         return super().forward(x)[0]
@@ -146,7 +151,7 @@ def operation(f, columns=0, inputs=1):
     return make
 
 
-CASES = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g, "chain": chain, "chain-both": lambda: chain(True), "loss": loss,
+CASES = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g, "k": k, "chain": chain, "chain-both": lambda: chain(True), "loss": loss,
          "add": operation(torch.add, inputs=2), "mul": operation(torch.mul, inputs=2), "pow": operation(torch.pow, inputs=2),
          "max": operation(torch.max), "gelu": operation(F.gelu)}
 CASES |= {f: operation(getattr(torch, f)) for f in ("relu", "sqrt", "exp", "log", "tanh", "sigmoid", "sum", "erf", "sin")}

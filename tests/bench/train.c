@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/bench/bench.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 /* Class numbers 0, 1, ..., classes - 1, 0, ...: only their cost matters here. */
 static gr_tensor *labels(gr_ctx *c, int64_t n, int64_t classes)
 {
@@ -55,6 +58,14 @@ static void make_e(bench_run *r)
     r->opt = gr_sgd(c, gr_parameters(r->net), .lr = 1e-2, .momentum = 0.9);
 }
 
+static void make_k(bench_run *r)
+{
+    gr_ctx *c = r->c;
+    r->x = gr_randn(c, GR_SHAPE(64, 784)), r->y = labels(c, 64, 10);
+    r->net = gr_sequential(c, gr_linear(c, 784, 64), gr_activation(c, gr_relu), gr_linear(c, 64, 10));
+    r->opt = gr_sgd(c, gr_parameters(r->net), .lr = 1e-2);
+}
+
 /* [n, t, classes] as the rows that a loss takes */
 static gr_tensor *rows(gr_tensor *x) { return gr_reshape(x, GR_SHAPE(-1, gr_size(x, -1))); }
 
@@ -88,6 +99,13 @@ static void step_classes(bench_run *r)
     gr_step(r->opt);
 }
 
+static void step_by_hand(bench_run *r)
+{
+    if (mlp_by_hand(gr_data(r->x), gr_data(r->y))) return;
+    fputs("k-by-hand: there is no libopenblas.so.0 here\n", stderr);
+    exit(1);
+}
+
 #define STEP(name, words, make, once) { name, words, "step", 1, NULL, make, once, NULL }
 const bench_case train_cases[] = {
     STEP("a", "XOR 2-4-1, batch 4, SGD", make_a, step_squares),
@@ -97,5 +115,7 @@ const bench_case train_cases[] = {
     STEP("e", "LeNet-5, batch 64, SGD momentum", make_e, step_classes),
     STEP("f", "LSTM 128, 32 steps, batch 32, Adam", make_f, step_classes),
     STEP("g", "GPT, 4 blocks of width 128, 64 steps, batch 8, AdamW", make_g, step_classes),
+    STEP("k", "784-64-10, batch 64, SGD", make_k, step_classes),
+    STEP("k-by-hand", "the same by hand over OpenBLAS", make_k, step_by_hand),
     { 0 },
 };
