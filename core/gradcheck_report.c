@@ -138,14 +138,8 @@ void gr_gradcheck_print(FILE *f, const gr_gradcheck_report *r)
 /* ---- JSON ------------------------------------------------------------------------------------------------------*/
 static void json_string(FILE *f, const char *name, const char *s)
 {
-    fprintf(f, ",\"%s\":\"", name);
-    for (; *s; s++) {
-        unsigned char b = (unsigned char)*s;
-        if (b < 32 || b == '<' || b == 127) fprintf(f, "\\u%04x", b);
-        else if (b == '"' || b == '\\') fprintf(f, "\\%c", b);
-        else fputc(b, f);
-    }
-    fputc('"', f);
+    fprintf(f, ",\"%s\":", name);
+    gr__json_string(f, s);
 }
 
 static void json_number(FILE *f, const char *name, double v)

@@ -327,6 +327,8 @@ typedef struct gr_text { /* a buffer that counts what it cannot hold, like snpri
     size_t size, at;
 } gr_text;
 void gr__put(gr_text *x, const char *fmt, ...) GR_PRINTF(2, 3);
+/* s in quotes, < as \u003c, what is no UTF-8 as U+FFFD. */
+void gr__json_string(FILE *f, const char *s);
 int gr__format_dims(char *out, size_t size, int n, const int64_t *dim); /* "[2, 3]" */
 int gr__format_tensor_ref(char *out, size_t size, const gr_tensor *t);  /* "w [2, 3]", "i64 [2]" */
 

@@ -20,31 +20,6 @@ static void number(FILE *f, double v)
     fprintf(f, isfinite(v) ? "%s" : "\"%s\"", text);
 }
 
-/* Bytes of the UTF-8 character at s, 0 if it is none. */
-static int character(const unsigned char *s)
-{
-    int n = *s < 0x80 ? 1 : *s >= 0xC2 && *s < 0xE0 ? 2 : *s >= 0xE0 && *s < 0xF0 ? 3 : *s >= 0xF0 && *s < 0xF5 ? 4 : 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    bool overlong = (n == 3 && s[0] == 0xE0 && s[1] < 0xA0) || (n == 4 && s[0] == 0xF0 && s[1] < 0x90);
-    bool outside = (n == 3 && s[0] == 0xED && s[1] > 0x9F) || (n == 4 && s[0] == 0xF4 && s[1] > 0x8F); /* surrogates, > U+10FFFF */
-    return overlong || outside ? 0 : n;
-}
-
-static void string(FILE *f, const char *s)
-{
-    fputc('"', f);
-    for (const unsigned char *p = (const unsigned char *)s; *p;) {
-        int n = character(p);
-        if (n == 0) fputs("\\ufffd", f);
-        else if (n == 1 && (*p < 32 || *p == 127 || *p == '<')) fprintf(f, "\\u%04x", *p);
-        else if (*p == '"' || *p == '\\') fprintf(f, "\\%c", *p);
-        else fprintf(f, "%.*s", n, (const char *)p);
-        p += n ? n : 1;
-    }
-    fputc('"', f);
-}
-
 static void summary(FILE *f, const gr_values *v)
 {
     const struct {
@@ -82,7 +57,7 @@ static void text(FILE *f, const char *key, const char *s)
 {
     if (!*s) return;
     fprintf(f, ",\"%s\":", key);
-    string(f, s);
+    gr__json_string(f, s);
 }
 
 static void node(FILE *f, const gr_trace_node *n)

@@ -408,6 +408,15 @@ TEST(a_record_is_checked_by_its_samples)
     CHECK(!gr_gradcheck_op(&unreadable, &r) && r.verdict == GR_CHECK_ERROR && strstr(r.diagnosis, "cannot read the sample") != NULL);
 }
 
+static void as_json(const gr_gradcheck_report *r, char *text, size_t size)
+{
+    FILE *f = tmpfile();
+    gr_gradcheck_json(f, r);
+    rewind(f);
+    text[fread(text, 1, size - 1, f)] = '\0';
+    fclose(f);
+}
+
 TEST(the_report_says_which_element_and_why)
 {
     gr_op op = { .name = "my_cube", .arity = 1, .forward = cube_forward, .vjp = element_3 };
@@ -420,12 +429,12 @@ TEST(the_report_says_which_element_and_why)
     CHECK(strstr(text, "gradcheck FAIL  my_cube  (36 derivatives, 1 FAIL, 35 PASS;") == text);
     CHECK(strstr(text, "FAIL  d y[1, 0] / d x[1, 0] at x[1, 0] = 1.403: analytic 5.96427927") != NULL && strstr(text, "ratio 1.01") != NULL);
     CHECK(gr_gradcheck_format(&r, NULL, 0) == (int)strlen(text));
-    FILE *f = tmpfile();
-    gr_gradcheck_json(f, &r);
-    rewind(f);
-    text[fread(text, 1, sizeof text - 1, f)] = '\0';
-    fclose(f);
+    as_json(&r, text, sizeof text);
     CHECK(strstr(text, "{\"v\":1,\"verdict\":\"FAIL\",\"passed\":false,\"checked\":36") == text && strstr(text, "\"name\":\"x[1, 0]\"") != NULL);
+    gr_name(x, "<\xff"); /* no UTF-8 */
+    gr_gradcheck(apply, &op, &x, 1, &r);
+    as_json(&r, text, sizeof text);
+    CHECK(strstr(text, "\"name\":\"\\u003c\\ufffd[1, 0]\"") != NULL);
     gr_ctx_free(c);
 }
 
