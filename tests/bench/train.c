@@ -99,6 +99,20 @@ static void step_classes(bench_run *r)
     gr_step(r->opt);
 }
 
+/* What a step spends: forward alone, and with the sweep. */
+static void forward(bench_run *r)
+{
+    GR_SCOPE(r->c);
+    gr_cross_entropy(gr_forward(r->net, r->x), r->y);
+}
+static void gradients(bench_run *r)
+{
+    GR_SCOPE(r->c);
+    const gr_params p = gr_optim_params(r->opt);
+    for (int i = 0; i < p.n; i++) gr_zero_grad(p.tensors[i]);
+    gr_backward(gr_cross_entropy(gr_forward(r->net, r->x), r->y), .lean = true);
+}
+
 static void step_by_hand(bench_run *r)
 {
     if (mlp_by_hand(gr_data(r->x), gr_data(r->y))) return;
@@ -107,6 +121,9 @@ static void step_by_hand(bench_run *r)
 }
 
 #define STEP(name, words, make, once) { name, words, "step", 1, NULL, make, once, NULL }
+#define PARTS(name, make)                                       \
+    STEP(name "-forward", "... forward alone", make, forward),  \
+    STEP(name "-gradients", "... forward and backward", make, gradients)
 const bench_case train_cases[] = {
     STEP("a", "XOR 2-4-1, batch 4, SGD", make_a, step_squares),
     STEP("b", "spiral 2-100-3, batch 300, SGD", make_b, step_classes),
@@ -115,6 +132,7 @@ const bench_case train_cases[] = {
     STEP("e", "LeNet-5, batch 64, SGD momentum", make_e, step_classes),
     STEP("f", "LSTM 128, 32 steps, batch 32, Adam", make_f, step_classes),
     STEP("g", "GPT, 4 blocks of width 128, 64 steps, batch 8, AdamW", make_g, step_classes),
+    PARTS("c", make_c), PARTS("d", make_d), PARTS("e", make_e), PARTS("f", make_f), PARTS("g", make_g),
     STEP("k", "784-64-10, batch 64, SGD", make_k, step_classes),
     STEP("k-by-hand", "the same by hand over OpenBLAS", make_k, step_by_hand),
     { 0 },
