@@ -8,7 +8,7 @@
  * are left: a thread that read the loop before finds another number there and claims nothing.
  * SPDX-License-Identifier: MIT */
 #ifdef __linux__
-#define _GNU_SOURCE /* sched_getaffinity */
+#define _GNU_SOURCE /* sched_getaffinity and its like */
 #else
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -217,6 +217,7 @@ static void start(gr_pool *p, int workers)
 {
     if (p->started && p->pid != (long)getpid()) p->started = 0;
     if (p->started >= workers) return;
+    p->processor = -1;
     if (p->started == 0 && !prepare(p)) {
         p->threads = 1;
         return;
@@ -242,6 +243,24 @@ static void start(gr_pool *p, int workers)
 }
 
 /* ---- one loop --------------------------------------------------------------------------------------------------*/
+/* The workers leave the caller the processor on which it is. A virtual machine's idle processors look as if they were taken, so
+ * that Linux wakes a worker on that of its waker: there both take turns, for milliseconds, while another processor has nothing to
+ * do. Not so where threads are more than processors: they have to share anyway. */
+static void keep_clear(gr_pool *p)
+{
+#if defined(__linux__) && !defined(__ANDROID__)
+    const int processor = sched_getcpu();
+    if (processor == p->processor) return;
+    p->processor = processor;
+    cpu_set_t set;
+    if (processor < 0 || processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) <= p->started) return;
+    CPU_CLR((size_t)processor, &set);
+    for (int i = 0; i < p->started; i++) pthread_setaffinity_np(p->worker[i].thread, sizeof set, &set);
+#else
+    (void)p;
+#endif
+}
+
 static void publish(gr_pool *p, const loop *l)
 {
     const int shares = atomic_load(&p->started) + 1 < l->chunks ? atomic_load(&p->started) + 1 : l->chunks;
@@ -320,6 +339,7 @@ static void share_out(gr_pool *p, const loop *l)
 {
     p->busy = true;
     const double begin = now();
+    keep_clear(p);
     publish(p, l);
     const int done = work(p, 0);
     const double own = now() - begin, stood = await(p), total = now() - begin;

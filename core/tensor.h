@@ -169,6 +169,7 @@ typedef struct gr_share {
 struct gr_pool {
     int threads;                /* at most, the caller's included */
     _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
+    int processor;              /* on which the caller was when the workers were last told to keep clear of it */
     bool busy, stop;
     bool eager;                 /* shares out whatever it can, and never rests: for tests */
     long pid;                   /* of the process whose threads they are */

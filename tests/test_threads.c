@@ -4,6 +4,7 @@
 #include "tests/bits.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,6 +129,27 @@ TEST(threads_that_hold_the_caller_up_are_given_a_rest)
     }
     CHECK(c->pool.rest_until > 0);
     finish(c);
+}
+
+TEST(threads_keep_clear_of_the_processor_of_the_caller_where_there_are_enough)
+{
+#if defined(__linux__) && !defined(__ANDROID__)
+    static counts k;
+    cpu_set_t mine, its;
+    CHECK(sched_getaffinity(0, sizeof mine, &mine) == 0);
+    const int processors = CPU_COUNT(&mine), few_and_many[] = { 2, processors + 1 };
+    for (int i = 0; i < 2; i++) {
+        const int threads = few_and_many[i];
+        if (threads > GR_MAX_THREADS) continue;
+        gr_ctx *c = with_threads(threads);
+        memset(&k, 0, sizeof k);
+        gr__parallel_ranges(c, 100, 1e6, count_range, &k);
+        CHECK(pthread_getaffinity_np(c->pool.worker[0].thread, sizeof its, &its) == 0);
+        CHECK(CPU_COUNT(&its) == (threads <= processors ? processors - 1 : processors));
+        CHECK(threads > processors || !CPU_ISSET((size_t)c->pool.processor, &its));
+        finish(c);
+    }
+#endif
 }
 
 TEST(the_number_of_threads_may_change_at_any_time)

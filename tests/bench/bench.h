@@ -34,7 +34,7 @@ typedef struct bench_time {
 } bench_time;
 bench_time bench_now(void);
 
-int gemm_main(int rounds);
+int gemm_main(int rounds, int threads, char **only, int count); /* the shapes of these names; count 0: all */
 int functions_main(int rounds);
 
 gr_module *gpt(gr_ctx *c); /* gpt.c: [n, 64] words, i64, to logits [n, 64, 65] */
