@@ -172,7 +172,7 @@ static void scope_close(gr_scope *s)
 {
     gr_ctx *c = s->ctx;
     for (gr_tensor *t = s->held; t; t = t->next)
-        gr__release(t);
+        if (t->block || t->lazy) gr__release(t);
     for (gr_chunk *k = s->chunks, *next; k; k = next) {
         next = k->next;
         if (k->size > CHUNK) {
