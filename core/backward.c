@@ -269,8 +269,8 @@ static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
         gr_tensor *g = dx[i], *in = y->in[i];
         if (!g || !(in->flags & GR_T_REQUIRES_GRAD) || !(in->walk & GR_WALK_NEEDED)) continue;
         gr_tensor **cot = &w->cot.at[in->order];
-        const bool takes = g == dy && *give && !given && !*cot, fresh = g != dy ? g->owner == g : takes;
-        given = given || takes;
+        bool fresh = g->owner == g;
+        if (g == dy && (fresh = *give && !given && !*cot)) given = true;
         const bool simple = untold && fits(y, in, g) && (g->data || g->numel > 1); /* nothing to report, nobody to tell */
         if (simple && fresh && !*cot) {
             *cot = g;

@@ -404,8 +404,9 @@ static bool run_many(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *
         if (!gr__give_memory(y->ctx->scope[y->scope], y)) return false;
     }
     if (!y->data && !gr__settle(y)) return false;
-    char *p[GR_MAX_OPERANDS] = { y->data };
+    char *p[GR_MAX_OPERANDS];
     unsigned dense = y->flags;
+    p[0] = y->data;
     for (int k = 1; k < count; k++, some >>= 1) {
         p[k] = p[0]; /* what is not read may be any memory */
         if (!(some & 1)) continue;

@@ -75,20 +75,6 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
     return t;
 }
 
-bool gr__give_memory(gr_scope *s, gr_tensor *t)
-{
-    t->flags |= GR_T_CONTIGUOUS;
-    if (t->numel <= 1) {
-        t->data = (char *)&t->value;
-        return true;
-    }
-    t->block = gr__block_new(t->ctx, (size_t)t->numel * gr__type_size((gr_type)t->dtype));
-    if (!t->block) return false;
-    t->data = gr__block_data(t->block);
-    gr__hold(s, t);
-    return true;
-}
-
 bool gr__released_error(const gr_tensor *t)
 {
     char text[256];
@@ -123,16 +109,6 @@ void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset
     if (!t->block) return;
     t->block->refs++;
     gr__hold(s, t);
-}
-
-void gr__release(gr_tensor *t)
-{
-    if (t->lazy) gr__lazy_unref(t->ctx, t->lazy);
-    t->lazy = NULL;
-    if (!t->block) return;
-    gr__block_unref(t->ctx, t->block);
-    t->block = NULL;
-    t->data = NULL;
 }
 
 gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t)

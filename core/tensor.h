@@ -223,7 +223,7 @@ struct gr_ctx {
 static inline bool gr__wants(const gr_tensor *y, int i)
 {
     const gr_tensor *x = y->in[i];
-    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->sweeping || x->walk & GR_WALK_NEEDED);
+    return (x->flags & GR_T_REQUIRES_GRAD) && (!y->ctx->sweeping || x->walk & GR_WALK_NEEDED);
 }
 
 /* gr_grad of a leaf */
@@ -291,10 +291,12 @@ static inline gr_tensor *gr__node_like(gr_scope *s, const gr_tensor *like, int n
         t->dims = (int64_t *)(void *)((char *)t + head);
     }
     gr__node_set(s, t, (gr_type)like->dtype, ndim, like->numel, nin);
-    for (int64_t n = 1, i = ndim - 1; i >= 0; i--) {
-        const int64_t size = like->dims[i];
-        t->dims[i] = size;
-        t->dims[ndim + i] = n;
+    const int64_t *from = like->dims + ndim;
+    int64_t *const sizes = t->dims, *to = sizes + ndim, n = 1;
+    while (to > sizes) {
+        const int64_t size = *--from;
+        *--to = size;
+        to[ndim] = n;
         n *= size ? size : 1; /* strides of empty tensors stay positive */
     }
     return t;
