@@ -39,7 +39,7 @@ static bool list_reserve(list *l, size_t cap)
     return true;
 }
 
-static bool list_push(list *l, gr_tensor *t)
+static inline bool list_push(list *l, gr_tensor *t)
 {
     if (l->n == l->cap && !list_reserve(l, l->n + 1)) return false;
     l->at[l->n++] = t;
@@ -172,7 +172,7 @@ static bool add_to(gr_tensor *t, gr_tensor *g)
 }
 
 /* Is nobody else reading this memory? Then a sum can stay in it. */
-static bool alone(const gr_tensor *t)
+static inline bool alone(const gr_tensor *t)
 {
     return (t->flags & GR_T_CONTIGUOUS) && t->owner == t && !t->lazy && (!t->block || t->block->refs == 1);
 }
@@ -202,11 +202,16 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
     return true;
 }
 
+/* A gradient has the shape and dtype of its input. */
+static inline bool fits(const gr_tensor *y, const gr_tensor *in, const gr_tensor *g)
+{
+    return y->op->flags & GR_OP_KERNEL || (gr__same_shape(g, in) && g->dtype == in->dtype);
+}
+
 static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
 {
     gr_tensor *in = y->in[slot], **cot = &w->cot.at[in->order];
-    const bool fits = y->op->flags & GR_OP_KERNEL || (gr__same_shape(g, in) && g->dtype == in->dtype);
-    if (!fits) return misshapen(w, y, in, g, slot);
+    if (!fits(y, in, g)) return misshapen(w, y, in, g, slot);
     const gr_observer *ob = w->c->observer;
     if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
     if (!add_up(w, cot, g, fresh)) return false;
@@ -253,9 +258,9 @@ enum { MAX_FUSED = 8 }; /* inputs */
 static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 {
     gr_tensor *dx[MAX_FUSED] = { 0 };
-    const bool kernel = y->op->flags & GR_OP_KERNEL, plain = kernel && !w->c->observer; /* nothing to check, nobody to tell */
+    const bool kernel = y->op->flags & GR_OP_KERNEL, untold = !w->c->observer;
     if (!kernel && !gr__ready(dy)) return false;
-    if (plain && *give && alone(dy)) dy->flags |= GR_T_SPENT;
+    if (kernel && untold && *give && alone(dy)) dy->flags |= GR_T_SPENT;
     const bool done = y->op->backward(y, dy, dx);
     dy->flags &= (uint16_t)~GR_T_SPENT;
     if (!done) return false;
@@ -264,13 +269,14 @@ static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
         gr_tensor *g = dx[i], *in = y->in[i];
         if (!g || !(in->flags & GR_T_REQUIRES_GRAD) || !(in->walk & GR_WALK_NEEDED)) continue;
         gr_tensor **cot = &w->cot.at[in->order];
-        const bool takes = g == dy && *give && !given && !*cot, fresh = g != dy ? g->owner == g : takes;
-        given = given || takes;
-        if (plain && fresh && !*cot) {
+        bool fresh = g->owner == g;
+        if (g == dy && (fresh = *give && !given && !*cot)) given = true;
+        const bool simple = untold && fits(y, in, g) && (g->data || g->numel > 1); /* nothing to report, nobody to tell */
+        if (simple && fresh && !*cot) {
             *cot = g;
-        } else if (plain && fresh && g->numel == 1 && alone(*cot)) {
+        } else if (simple && g->numel == 1 && *cot && alone(*cot)) {
             add_one(*cot, g);
-            gr__recycle(w->scope, g);
+            if (fresh) gr__recycle(w->scope, g);
         } else if (!add_contribution(w, y, i, g, fresh)) {
             return false;
         }
@@ -342,7 +348,8 @@ static bool accumulate(sweep *w, gr_tensor *t, gr_tensor *g)
         return false;
     }
     if (t->grad->block) t->grad->data = gr__block_data(t->grad->block);
-    if (!take) gr__strided(2, both, copy_run, &size);
+    if (t->numel == 1) memcpy(t->grad->data, g->data, size);
+    else if (!take) gr__strided(2, both, copy_run, &size);
     t->flags |= GR_T_HAS_GRAD;
     return gr_touch(t->grad, "gr_backward");
 }
@@ -364,8 +371,10 @@ static inline bool pass(sweep *w, gr_tensor *t, gr_tensor *g, bool *give)
     return true;
 }
 
-static bool run(sweep *w)
+/* The nodes that were passed are the last of the order then, from *first on. */
+static bool run(sweep *w, size_t *first)
 {
+    *first = w->order.n;
     const gr_observer *ob = w->c->observer;
     for (size_t k = w->order.n; k-- > 0;) {
         gr_tensor *t = w->order.at[k], *g = w->cot.at[k];
@@ -375,7 +384,10 @@ static bool run(sweep *w)
         if (t->walk & GR_WALK_STORES && !accumulate(w, t, g)) return false;
         const bool ours = w->scope && !(t->walk & GR_WALK_TARGET);
         bool given = ours;
-        if (t->op && !pass(w, t, g, &given)) return false;
+        if (t->op) {
+            if (!pass(w, t, g, &given)) return false;
+            w->order.at[--*first] = t;
+        }
         if (ours && !(t->op && given)) gr__recycle(w->scope, g);
     }
     return true;
@@ -440,13 +452,11 @@ static bool go(sweep *w, gr_tensor *g)
     gr_tensor *room[3][ROOM];
     list_init(&w->order, c, room[0]), list_init(&w->stack, c, room[1]), list_init(&w->cot, c, room[2]);
     w->saved.c = w->late.c = c;
+    size_t passed = 0;
     bool ok = sort(w);
     c->sweeping++;
-    ok = ok && seed(w, g) && run(w) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);
-    for (size_t k = 0, n = ok && !w->retain_graph ? w->order.n : 0; k < n; k++) {
-        gr_tensor *t = w->order.at[k];
-        if (t->op && w->cot.at[k] && t->walk & GR_WALK_NEEDED) t->flags |= GR_T_SWEPT;
-    }
+    ok = ok && seed(w, g) && run(w, &passed) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);
+    for (size_t k = passed, n = ok && !w->retain_graph ? w->order.n : 0; k < n; k++) w->order.at[k]->flags |= GR_T_SWEPT;
     c->sweeping--;
     put_back(w);
     if (c->observer && c->observer->end) c->observer->end(c->observer->user);

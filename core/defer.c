@@ -159,13 +159,13 @@ static void add_sum(builder *b, gr_lazy *z)
 }
 
 /* y = the sum of n numbers, divided */
-static void sum_up(const gr_lazy *z, const char *total, int64_t n, void *y)
+static void sum_up(gr_reduce_fn *sum, double over, size_t size, const char *total, int64_t n, void *y)
 {
-    memset(y, 0, z->size);
-    z->sum(1, n, total, (int64_t[]){ 0, 1 }, y, (int64_t[]){ 0, 0 });
-    if (z->over == 1) return;
-    if (z->size == sizeof(float)) *(float *)y /= (float)z->over;
-    else *(double *)y /= z->over;
+    memset(y, 0, size);
+    sum(1, n, total, (int64_t[]){ 0, 1 }, y, (int64_t[]){ 0, 0 });
+    if (over == 1) return;
+    if (size == sizeof(float)) *(float *)y /= (float)over;
+    else *(double *)y /= over;
 }
 
 static bool run(builder *b)
@@ -191,7 +191,7 @@ static bool run(builder *b)
     for (int s = 0; s < b->num_steps + b->num_sums; s++) {
         gr_lazy *z = b->made[s];
         if (z->result && !ok) gr__block_unref(b->c, z->result), z->result = NULL;
-        if (ok && !z->fn) sum_up(z, b->sum[s - b->num_steps].total, blocks, gr__block_data(z->result));
+        if (ok && !z->fn) sum_up(z->sum, z->over, z->size, b->sum[s - b->num_steps].total, blocks, gr__block_data(z->result));
     }
     if (totals) gr__block_unref(b->c, totals);
     return ok;
@@ -281,9 +281,8 @@ bool gr__settle_all(gr_ctx *c, gr_tensor *const *t, size_t n)
     return true;
 }
 
-bool gr__before_write(const gr_tensor *t)
+bool gr__compute_readers(const gr_tensor *t)
 {
-    if (!t->block) return true;
     for (gr_lazy *z = t->ctx->waiting; z && t->block->readers;) {
         bool reads = false;
         for (int i = 0; i < z->n; i++) reads = reads || z->in[i].block == t->block;
@@ -381,26 +380,14 @@ static bool one_number(const gr_tensor *t)
 
 static inline bool is_read(unsigned reads, int k) { return k == 0 || reads >> (k - 1) & 1; }
 
-/* All operands have their values. At once, where nothing has gaps; a number beside few elements is written out for each of
- * them. What is not read may be any memory. */
-static inline bool run_dense(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
-{
-    char *p[GR_MAX_OPERANDS];
-    for (int k = 0; k < count; k++) {
-        if (is_read(reads, k) && !(t[k]->flags & GR_T_CONTIGUOUS)) return false;
-        p[k] = t[is_read(reads, k) ? k : 0]->data;
-    }
-    fn(t[0]->numel, p);
-    return true;
-}
-static bool run_few(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
+/* The operands at p have their values. A number beside few elements is written out for each of them. */
+static bool run_few(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t, char **p)
 {
     _Alignas(64) char room[GR_MAX_OPERANDS][FEW * sizeof(double)];
-    char *p[GR_MAX_OPERANDS];
-    for (int k = 0; k < count; k++) {
-        p[k] = t[is_read(reads, k) ? k : 0]->data;
+    if (!(t[0]->flags & GR_T_CONTIGUOUS)) return false;
+    for (int k = 1; k < count; k++) {
         if (!is_read(reads, k) || t[k]->flags & GR_T_CONTIGUOUS) continue;
-        if (k == 0 || !one_number(t[k])) return false;
+        if (!one_number(t[k])) return false;
         gr__kernels()->copy[t[k]->dtype - 1](t[k]->numel, room[k], 1, p[k], 0);
         p[k] = room[k];
     }
@@ -411,14 +398,24 @@ static bool run_few(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t
 static bool run_many(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
 {
     gr_tensor *y = t[0];
+    unsigned some = reads;
     if (!y->data && !y->lazy) {
         if (can_wait(reads, count - 1, t + 1, y)) return defer(fn, reads, count - 1, t + 1, y);
         if (!gr__give_memory(y->ctx->scope[y->scope], y)) return false;
     }
-    for (int k = 0; k < count; k++)
-        if (is_read(reads, k) && !t[k]->data && !gr__settle(t[k])) return false;
-    if (y->numel < ALONE && run_dense(fn, reads, count, t)) return true;
-    if (y->numel <= FEW && run_few(fn, reads, count, t)) return true;
+    if (!y->data && !gr__settle(y)) return false;
+    char *p[GR_MAX_OPERANDS];
+    unsigned dense = y->flags;
+    p[0] = y->data;
+    for (int k = 1; k < count; k++, some >>= 1) {
+        p[k] = p[0]; /* what is not read may be any memory */
+        if (!(some & 1)) continue;
+        if (!t[k]->data && !gr__settle(t[k])) return false;
+        p[k] = t[k]->data;
+        dense &= t[k]->flags;
+    }
+    if (dense & GR_T_CONTIGUOUS && y->numel < ALONE) return fn(y->numel, p), true; /* at once, where nothing has gaps */
+    if (y->numel <= FEW && run_few(fn, reads, count, t, p)) return true;
     gr_value value[GR_MAX_OPERANDS];
     gr_step step = { .fn = fn, .n = (uint8_t)count };
     int num = 0;
@@ -437,17 +434,18 @@ bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *con
 
 bool gr__run_sum(gr_tensor *x, double over, gr_tensor *y)
 {
-    const gr_lazy z = { .sum = gr__kernels()->reduce[GR_REDUCE_sum][x->dtype - 1], .over = over, .n = 1, .size = (uint8_t)gr__type_size((gr_type)x->dtype) };
-    if (x->lazy && !x->lazy->result && !y->ctx->observer) return wait_for(z, 1, &x, y);
+    gr_reduce_fn *add = gr__kernels()->reduce[GR_REDUCE_sum][x->dtype - 1];
+    const size_t size = gr__type_size((gr_type)x->dtype);
+    if (x->lazy && !x->lazy->result && !y->ctx->observer) return wait_for((gr_lazy){ .sum = add, .over = over, .n = 1 }, 1, &x, y);
     if (!gr__ready(x) || !gr__give_memory(y->ctx->scope[y->scope], y)) return false;
     const int64_t blocks = (x->numel + GR_BLOCK - 1) / GR_BLOCK;
-    if (blocks <= 1) return sum_up(&z, x->data, x->numel, y->data), true;
-    gr_block *totals = gr__block_new(y->ctx, (size_t)blocks * z.size);
+    if (blocks <= 1) return sum_up(add, over, size, x->data, x->numel, y->data), true;
+    gr_block *totals = gr__block_new(y->ctx, (size_t)blocks * size);
     if (!totals) return false;
-    const gr_value value = { .data = x->data, .size = z.size };
-    const gr_block_sums sum = { z.sum, 0, gr__block_data(totals) };
+    const gr_value value = { .data = x->data, .size = (int)size };
+    const gr_block_sums sum = { add, 0, gr__block_data(totals) };
     const bool ok = gr__run_program(y->ctx, &(gr_program){ 1, 1, 0, 1, &x->numel, &value, NULL, &sum });
-    if (ok) sum_up(&z, sum.total, blocks, y->data);
+    if (ok) sum_up(add, over, size, sum.total, blocks, y->data);
     gr__block_unref(y->ctx, totals);
     return ok;
 }

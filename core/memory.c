@@ -1,5 +1,5 @@
 /* Where the bytes of a context come from: a bump arena of nodes for each scope, a pool of data blocks by size class.
- * Knows no tensor beyond its list link. After the first training step both are served from free lists alone.
+ * Knows of a tensor where its elements are, and no more. After the first training step both are served from free lists alone.
  * SPDX-License-Identifier: MIT */
 #include "core/tensor.h"
 
@@ -101,25 +101,29 @@ static void free_lists_release(gr_ctx *c)
     c->free_chunks = NULL;
 }
 
-gr_block *gr__block_new(gr_ctx *c, size_t bytes)
+/* where the free list of class k is empty */
+GR_COLD static gr_block *make_block(gr_ctx *c, size_t bytes, size_t capacity, int k)
 {
-    size_t capacity;
-    int k = size_class(bytes, &capacity);
+    const size_t size = capacity + GR_BLOCK_HEADER;
     if (bytes > (SIZE_MAX >> 2) || k >= GR_SIZE_CLASSES) {
         gr_fail(c, GR_ENOMEM, "out of memory: %zu bytes are more than any machine has", bytes);
         return NULL;
     }
-    gr_block *b = c->free_blocks[k];
-    if (b) {
-        c->free_blocks[k] = b->next;
-    } else {
-        size_t size = capacity + GR_BLOCK_HEADER;
-        if (c->max_bytes && c->stats.bytes_now + size > c->max_bytes) free_lists_release(c);
-        b = gr__raw_alloc(c, size);
-        if (!b) return NULL;
-        b->capacity = capacity;
-        b->size_class = k;
-    }
+    if (c->max_bytes && c->stats.bytes_now + size > c->max_bytes) free_lists_release(c);
+    gr_block *b = gr__raw_alloc(c, size);
+    if (!b) return NULL;
+    b->capacity = capacity;
+    b->size_class = k;
+    return b;
+}
+
+static inline gr_block *take_block(gr_ctx *c, size_t bytes)
+{
+    size_t capacity;
+    const int k = size_class(bytes, &capacity);
+    gr_block *b = k < GR_SIZE_CLASSES ? c->free_blocks[k] : NULL;
+    if (b) c->free_blocks[k] = b->next;
+    else if (!(b = make_block(c, bytes, capacity, k))) return NULL;
     b->next = NULL;
     b->writer = NULL;
     b->refs = 1;
@@ -131,12 +135,40 @@ gr_block *gr__block_new(gr_ctx *c, size_t bytes)
     return b;
 }
 
-void gr__block_unref(gr_ctx *c, gr_block *b)
+gr_block *gr__block_new(gr_ctx *c, size_t bytes) { return take_block(c, bytes); }
+
+static inline void give_back(gr_ctx *c, gr_block *b)
 {
     if (--b->refs) return;
     GR_POISON(gr__block_data(b), b->capacity);
     b->next = c->free_blocks[b->size_class];
     c->free_blocks[b->size_class] = b;
+}
+
+void gr__block_unref(gr_ctx *c, gr_block *b) { give_back(c, b); }
+
+bool gr__give_memory(gr_scope *s, gr_tensor *t)
+{
+    t->flags |= GR_T_CONTIGUOUS;
+    if (t->numel <= 1) {
+        t->data = (char *)&t->value;
+        return true;
+    }
+    t->block = take_block(t->ctx, (size_t)t->numel * gr__type_size((gr_type)t->dtype));
+    if (!t->block) return false;
+    t->data = gr__block_data(t->block);
+    gr__hold(s, t);
+    return true;
+}
+
+void gr__release(gr_tensor *t)
+{
+    if (t->lazy) gr__lazy_unref(t->ctx, t->lazy);
+    t->lazy = NULL;
+    if (!t->block) return;
+    give_back(t->ctx, t->block);
+    t->block = NULL;
+    t->data = NULL;
 }
 
 /* ---- scopes ----------------------------------------------------------------------------------------------------*/
@@ -172,7 +204,7 @@ static void scope_close(gr_scope *s)
 {
     gr_ctx *c = s->ctx;
     for (gr_tensor *t = s->held; t; t = t->next)
-        gr__release(t);
+        if (t->block || t->lazy) gr__release(t);
     for (gr_chunk *k = s->chunks, *next; k; k = next) {
         next = k->next;
         if (k->size > CHUNK) {

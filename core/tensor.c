@@ -52,15 +52,15 @@ GR_COLD static gr_tensor *node_in_new_chunk(gr_ctx *c, gr_scope *s, gr_type type
 
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr)
 {
-    const size_t head = sizeof(gr_tensor) + 2 * (size_t)ndim * sizeof(int64_t);
-    const size_t inputs = ((size_t)nin * (sizeof(gr_tensor *) + sizeof(uint32_t)) + 7) & ~(size_t)7;
+    const size_t head = sizeof(gr_tensor) + gr__inputs_size(nin), shape = 2 * (size_t)ndim * sizeof(int64_t);
     gr_tensor *t = nin == 0 && !attr ? s->spare[ndim] : NULL;
     if (t) {
         s->spare[ndim] = t->next;
     } else {
-        const size_t size = gr__arena_size(head + inputs + attr);
+        const size_t size = gr__arena_size(head + shape + attr);
         if (!gr__arena_has(s, size)) return node_in_new_chunk(c, s, type, ndim, dim, nin, attr, size);
         t = gr__arena_take(s, size);
+        t->dims = (int64_t *)(void *)((char *)t + head);
     }
     int64_t n = 1, numel = 1;
     for (int i = ndim - 1; i >= 0; i--) {
@@ -71,22 +71,8 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
         numel *= size;
     }
     gr__node_set(s, t, type, ndim, numel, nin);
-    if (attr) t->attr = (char *)t + head + inputs;
+    if (attr) t->attr = (char *)t + head + shape;
     return t;
-}
-
-bool gr__give_memory(gr_scope *s, gr_tensor *t)
-{
-    t->flags |= GR_T_CONTIGUOUS;
-    if (t->numel <= 1) {
-        t->data = (char *)&t->value;
-        return true;
-    }
-    t->block = gr__block_new(t->ctx, (size_t)t->numel * gr__type_size((gr_type)t->dtype));
-    if (!t->block) return false;
-    t->data = gr__block_data(t->block);
-    gr__hold(s, t);
-    return true;
 }
 
 bool gr__released_error(const gr_tensor *t)
@@ -123,16 +109,6 @@ void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset
     if (!t->block) return;
     t->block->refs++;
     gr__hold(s, t);
-}
-
-void gr__release(gr_tensor *t)
-{
-    if (t->lazy) gr__lazy_unref(t->ctx, t->lazy);
-    t->lazy = NULL;
-    if (!t->block) return;
-    gr__block_unref(t->ctx, t->block);
-    t->block = NULL;
-    t->data = NULL;
 }
 
 gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t)

@@ -68,26 +68,27 @@ enum {
 
 typedef struct gr_lazy gr_lazy; /* a value that waits to be computed: defer.c */
 
-/* One element is kept in the node itself. A node is followed by its sizes, strides, inputs, their versions, attributes. */
+/* One element is kept in the node itself. A node is followed by its inputs, their versions, sizes, strides, attributes.
+ * What a walk over the graph reads of each node lies together, just before the inputs that it follows. */
 struct gr_tensor {
     gr_ctx *ctx;
-    gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
-    gr_tensor **in;       /* their versions follow: gr__in_version */
-    const void *attr;
     int64_t numel;
-    char *data;
-    gr_block *block;      /* NULL: `value` of the owner is the memory */
+    const void *attr;
     gr_lazy *lazy;        /* how to compute it, while data is NULL */
-    const gr_op *op;
     gr_tensor *grad;
     const char *name;
     gr_tensor *next;      /* in the scope's list of tensors that hold a block */
+    char *data;
+    gr_block *block;      /* NULL: `value` of the owner is the memory */
     union {
         float f32;
         double f64;
         int64_t i64;
         bool b;
     } value;
+    const gr_op *op;
+    gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
+    int64_t *dims;        /* ndim sizes, then ndim strides */
     uint32_t version;     /* counts writes to `value` */
     uint32_t recorded;    /* the version of its memory, block or value, when this was recorded */
     uint32_t mark, order; /* of the current walk over the graph */
@@ -96,7 +97,7 @@ struct gr_tensor {
     int32_t nin;
     uint32_t scope;       /* depth of the scope that holds it */
     uint8_t walk;         /* GR_WALK_...: of the current sweep */
-    int64_t dims[];       /* ndim sizes, then ndim strides */
+    gr_tensor *in[];      /* their versions follow: gr__in_version */
 };
 
 static inline bool gr__same_shape(const gr_tensor *a, const gr_tensor *b)
@@ -106,7 +107,7 @@ static inline bool gr__same_shape(const gr_tensor *a, const gr_tensor *b)
         if (a->dims[i] != b->dims[i]) return false;
     return true;
 }
-static inline int64_t *gr__stride(const gr_tensor *t) { return (int64_t *)t->dims + t->ndim; }
+static inline int64_t *gr__stride(const gr_tensor *t) { return t->dims + t->ndim; }
 static inline uint32_t *gr__version(const gr_tensor *t)
 {
     return t->block ? &t->block->version : &t->owner->version;
@@ -223,7 +224,7 @@ struct gr_ctx {
 static inline bool gr__wants(const gr_tensor *y, int i)
 {
     const gr_tensor *x = y->in[i];
-    return (x->flags & GR_T_REQUIRES_GRAD) && (!x->ctx->sweeping || x->walk & GR_WALK_NEEDED);
+    return (x->flags & GR_T_REQUIRES_GRAD) && (!y->ctx->sweeping || x->walk & GR_WALK_NEEDED);
 }
 
 /* gr_grad of a leaf */
@@ -266,13 +267,12 @@ static inline size_t gr__type_size(gr_type t) { return t == GR_F32 ? 4 : t == GR
 bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_type type);
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr);
 /* The fields of a node in memory that is not set: all but its sizes and strides. */
+static inline size_t gr__inputs_size(int nin) { return ((size_t)nin * (sizeof(gr_tensor *) + sizeof(uint32_t)) + 7) & ~(size_t)7; }
 static inline void gr__node_set(gr_scope *s, gr_tensor *t, gr_type type, int ndim, int64_t numel, int nin)
 {
-    t->ctx = s->ctx, t->owner = t;
-    t->in = (gr_tensor **)(void *)(t->dims + 2 * ndim);
+    t->ctx = s->ctx, t->numel = numel, t->owner = t;
     /* field by field: clearing it as a whole becomes a slow string instruction */
-    t->attr = NULL, t->numel = numel;
-    t->data = NULL, t->block = NULL, t->lazy = NULL, t->op = NULL, t->grad = NULL, t->name = NULL, t->next = NULL, t->value.i64 = 0;
+    t->attr = NULL, t->lazy = NULL, t->grad = NULL, t->name = NULL, t->next = NULL, t->data = NULL, t->block = NULL, t->value.i64 = 0, t->op = NULL;
     t->version = 0, t->recorded = 0, t->mark = 0, t->order = 0;
     t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
     t->nin = nin, t->scope = s->depth, t->walk = 0;
@@ -286,16 +286,18 @@ static inline gr_tensor *gr__node_like(gr_scope *s, const gr_tensor *like, int n
     if (t) {
         s->spare[ndim] = t->next;
     } else {
-        const size_t shape = 2 * (size_t)ndim * sizeof(int64_t), inputs = (size_t)nin * (sizeof(gr_tensor *) + sizeof(uint32_t));
-        const size_t size = gr__arena_size(sizeof(gr_tensor) + shape + inputs);
+        const size_t head = sizeof(gr_tensor) + gr__inputs_size(nin), size = gr__arena_size(head + 2 * (size_t)ndim * sizeof(int64_t));
         if (!gr__arena_has(s, size) && !gr__arena_grow(s, size)) return NULL;
         t = gr__arena_take(s, size);
+        t->dims = (int64_t *)(void *)((char *)t + head);
     }
     gr__node_set(s, t, (gr_type)like->dtype, ndim, like->numel, nin);
-    for (int64_t n = 1, i = ndim - 1; i >= 0; i--) {
-        const int64_t size = like->dims[i];
-        t->dims[i] = size;
-        t->dims[ndim + i] = n;
+    const int64_t *from = like->dims + ndim;
+    int64_t *const sizes = t->dims, *to = sizes + ndim, n = 1;
+    while (to > sizes) {
+        const int64_t size = *--from;
+        *--to = size;
+        to[ndim] = n;
         n *= size ? size : 1; /* strides of empty tensors stay positive */
     }
     return t;
@@ -358,7 +360,8 @@ void gr__strided_args(int ndim, const int64_t *dim, int count, const gr_run_arg 
 /* defer.c */
 bool gr__settle(const gr_tensor *t); /* where t has no data: computes it; false, and an error, where that cannot be */
 bool gr__settle_all(gr_ctx *c, gr_tensor *const *t, size_t n); /* those that wait, together; NULL is skipped */
-bool gr__before_write(const gr_tensor *t); /* computes what waits to read its memory */
+bool gr__compute_readers(const gr_tensor *t); /* what waits to read its memory */
+static inline bool gr__before_write(const gr_tensor *t) { return !t->block || !t->block->readers || gr__compute_readers(t); }
 void gr__share_lazy(gr_tensor *t, gr_lazy *z);
 void gr__lazy_unref(gr_ctx *c, gr_lazy *z);
 int64_t gr__defer_default(void);

@@ -1,7 +1,7 @@
 /* The layers: a record each, with the function that makes its modules.
  * Knows no gradient: the operations that forward composes have theirs.
  * SPDX-License-Identifier: MIT */
-#include "nn/nn.h"
+#include "nn/module.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,7 +31,8 @@ static bool linear_make(gr_module *m)
 
 static gr_tensor *linear_forward(gr_module *m, gr_tensor *x)
 {
-    gr_tensor *w = gr_module_get(m, "weight"), *bias = gr_module_get(m, "bias");
+    const linear_attr *a = m->attr;
+    gr_tensor *w = m->entry[0].t, *bias = a->o.no_bias ? gr_module_get(m, "bias") : m->entry[1].t; /* in the order of linear_make */
     return bias ? gr_addmm(bias, x, w) : gr_matmul(x, w);
 }
 
@@ -144,7 +145,7 @@ const gr_layer gr_layer_flatten = { .name = "flatten", .formula = "y[n, k] = x[n
 /* ---- sequential ------------------------------------------------------------------------------------------------*/
 static gr_tensor *sequential_forward(gr_module *m, gr_tensor *x)
 {
-    for (int i = 0; x && i < gr_module_num_children(m); i++) x = gr_forward(gr_module_child_at(m, i), x);
+    for (int i = 0; x && i < m->num_children; i++) x = gr_forward(m->child[i].m, x);
     return x;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* b [n], x [m, k], w [k, n] */
-static bool fits(const gr_tensor *b, const gr_tensor *x, const gr_tensor *w)
+static inline bool fits(const gr_tensor *b, const gr_tensor *x, const gr_tensor *w)
 {
     return b->ndim == 1 && w->ndim == 2 && x->ndim >= 1 && x->dims[x->ndim - 1] == w->dims[0] && w->dims[1] == b->dims[0];
 }

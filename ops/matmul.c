@@ -89,9 +89,8 @@ bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_t
 {
     const int r = y->ndim, type = gr__kt(y);
     if (y->numel == 0) return true;
-    const int64_t *as = gr__stride(a), *bs = gr__stride(b), inner = a->dims[ta ? r - 2 : r - 1];
-    const gr_gemm_size s = { y->dims[r - 2], y->dims[r - 1], inner, { as[ta ? r - 1 : r - 2], as[ta ? r - 2 : r - 1] },
-                             { bs[tb ? r - 1 : r - 2], bs[tb ? r - 2 : r - 1] }, y->dims[r - 1] };
+    const int64_t *size = y->dims + r - 2, *as = gr__stride(a) + r - 2, *bs = gr__stride(b) + r - 2, inner = a->dims[r - 1 - ta];
+    const gr_gemm_size s = { size[0], size[1], inner, { as[ta], as[!ta] }, { bs[tb], bs[!tb] }, size[1] };
     if (r == 2 && multiply_little(&s, a, b, y)) return true;
     product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = s };
     p.units = p.kt->gemm_units(&p.s, type), p.bytes = p.kt->gemm_part_scratch(&p.s, type);
