@@ -12,23 +12,22 @@
     {                                                                                                                \
         for (int64_t j = 0; j < n; j++) x[j] = V(logistic)(x[j]);                                                    \
     }                                                                                                                \
-    static APART void S##_tanh(int64_t n, T *x)                                                                      \
+    static APART void S##_tanh(int64_t n, const T *x, T *y)                                                          \
     {                                                                                                                \
-        for (int64_t j = 0; j < n; j++) x[j] = V(tanh)(x[j]);                                                        \
+        for (int64_t j = 0; j < n; j++) y[j] = V(tanh)(x[j]);                                                        \
     }                                                                                                                \
     INLINE void S##_gates(int64_t n, const T *restrict a, const T *restrict b, T *restrict gates)                    \
     {                                                                                                                \
         for (int64_t j = 0; j < 4 * n; j++) gates[j] = a[j] + b[j];                                                  \
         S##_logistic(2 * n, gates);                                                                                  \
-        S##_tanh(n, gates + 2 * n);                                                                                  \
+        S##_tanh(n, gates + 2 * n, gates + 2 * n);                                                                   \
         S##_logistic(n, gates + 3 * n);                                                                              \
     }                                                                                                                \
     INLINE void S##_state(int64_t n, const T *restrict gates, const T *restrict c, T *restrict h, T *restrict state) \
     {                                                                                                                \
-        for (int64_t j = 0; j < n; j++) {                                                                            \
-            const T s = gates[n + j] * c[j] + gates[j] * gates[2 * n + j];                                           \
-            state[j] = s, h[j] = gates[3 * n + j] * V(tanh)(s);                                                      \
-        }                                                                                                            \
+        for (int64_t j = 0; j < n; j++) state[j] = gates[n + j] * c[j] + gates[j] * gates[2 * n + j];                \
+        S##_tanh(n, state, h);                                                                                       \
+        for (int64_t j = 0; j < n; j++) h[j] *= gates[3 * n + j];                                                    \
     }                                                                                                                \
     static void S##_lstm(int64_t rows, int64_t n, const void *a_, const void *b_, const void *c_, int64_t cs, void *y_) \
     {                                                                                                                \
@@ -48,8 +47,9 @@
     INLINE void S##_units_back(int64_t n, const T *restrict y, const T *restrict c, const T *restrict dy, const T *restrict dh, \
                                T *restrict dc, T *restrict di, T *restrict df, T *restrict dg, T *restrict d_o)      \
     {                                                                                                                \
+        S##_tanh(n, y + n, di);                                                                                      \
         for (int64_t j = 0; j < n; j++) {                                                                            \
-            const T state = V(tanh)(y[n + j]), i = y[2 * n + j], f = y[3 * n + j], g = y[4 * n + j], o = y[5 * n + j]; \
+            const T state = di[j], i = y[2 * n + j], f = y[3 * n + j], g = y[4 * n + j], o = y[5 * n + j];           \
             const T d = dy[j] + dh[j], s = dc[j] + dy[n + j] + S##_absorb(S##_absorb(d, o), 1 - state * state);      \
             di[j] = S##_absorb(dy[2 * n + j] + S##_absorb(s, g), i * (1 - i));                                       \
             df[j] = S##_absorb(dy[3 * n + j] + S##_absorb(s, c[j]), f * (1 - f));                                    \

@@ -3,7 +3,7 @@
  *
  *   exp x     = 2^n e^r,  n = round(x / ln 2),  r = x - n ln 2 in two parts,  |r| <= ln 2 / 2
  *   expm1 x   = 2^n (e^r - 1) + (2^n - 1): exact relative error near 0, where n = 0
- *   tanh x    = m / (m + 2),  m = expm1 2x
+ *   tanh x    = h / (1 + h),  h = expm1(2x) / 2
  *   log x     = e ln 2 + log m,  x = 2^e m,  sqrt(1/2) <= m < sqrt 2
  *   log1p x   = log u + (x - (u - 1)) / u,  u = 1 + x: the second term is what rounding u lost
  *   erf x     = x + x p(x^2) for |x| < 1,  else 1 - 2 Phi(-sqrt 2 x)
@@ -54,7 +54,7 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 
 /* What differs between the forms. FMA rounds once where the machine can: the bounds hold either way. LARGER(a, b) is a > b ? a : b,
  * SMALLER likewise: b where one is a NaN. PICK(a, LT, b, yes, no) is a < b ? yes : no. RECIPROCAL(x) is 1 / x to 1 ulp
- * where neither is 0 or beyond the largest number, INVERSE(x) for all x. */
+ * where neither is 0 or beyond the largest number, ESTIMATE(x) to 14 bits; INVERSE(x) to 1 ulp for all x. */
 #define OP_LT <
 #define OP_GT >
 #define OP_GE >=
@@ -62,6 +62,7 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #define LARGER(a, b) PICK(a, GT, b, a, b)
 #define SMALLER(a, b) PICK(a, LT, b, a, b)
 #define RECIPROCAL(x) (1 / (x))
+#define ESTIMATE(x) RECIPROCAL(x)
 #define INVERSE(x) (1 / (x))
 #define PICK(a, op, b, yes, no) ((a) OP_##op (b) ? (yes) : (no))
 
@@ -219,10 +220,12 @@ INLINE f32_vec f32_narrow(const f64_vec half[2])
     ((f32_vec)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)(x), (__m512)ALL(low), _CMP_NLT_UQ), (__m512)(p), (__m512)(k)))
 #define PICK(a, op, b, yes, no) \
     ((f32_vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_##op##_OQ), (__m512)(no), (__m512)(yes)))
+#undef ESTIMATE
+#define ESTIMATE(x) ((f32_vec)_mm512_rcp14_ps((__m512)(x)))
 #define RECIPROCAL(x) vv32_reciprocal(x)
 INLINE f32_vec vv32_reciprocal(f32_vec x) /* Newton's step takes 14 bits to 24 */
 {
-    f32_vec r = (f32_vec)_mm512_rcp14_ps((__m512)x);
+    const f32_vec r = ESTIMATE(x);
     return FMA(r, FMA(-x, r, ALL(1)), r);
 }
 #define INVERSE(x) vv32_inverse_(x)
@@ -284,6 +287,7 @@ INLINE f32_vec vv32_split_(f32_vec x, f32_vec *k)
 #undef LIBM
 #undef PICK
 #undef RECIPROCAL
+#undef ESTIMATE
 #undef INVERSE
 
 #endif

@@ -1,5 +1,17 @@
 /* What is composed of the functions of vmath_f32.h or vmath_f64.h in one way. No include guard: each of them includes it.
  * SPDX-License-Identifier: MIT */
+/* What q = h / (1 + h) is off by is h - q - q h, divided by 1 + h, whatever was rounded before: h - q is exact up to h = 1, and
+ * beyond that rounding it hurts no more than rounding the result. 2 ulp */
+INLINE F NAME(tanh)(F x)
+{
+    const F h = NAME(half_expm1)(NAME(absolute)(x));
+#ifdef FUSES
+    const F z = ESTIMATE(1 + h), q = h * z, y = FMA(FMA(-q, h, h - q), z, q);
+#else /* from h = 1 on q h is rounded too much, and q little enough */
+    const F q = h / (1 + h), y = PICK(h, LT, ALL(1), FMA(FMA(-q, h, h - q), 1 - q, q), q);
+#endif
+    return NAME(with_sign)(y, x);
+}
 /* The normal distribution: *density e^(-x^2 / 2), and the result times it Phi(-|x|), with a small relative error for all x. */
 INLINE F NAME(tail)(F x, F *density)
 {

@@ -69,11 +69,20 @@ INLINE F NAME(expm1)(F x)
     near = PICK(k, GT, ALL(24), NAME(scale)(1 + p, t, k), near);
     return PICK(x, EQ, ALL(0), x, near);
 }
-INLINE F NAME(tanh)(F x)
+/* (e^2x - 1) / 2 for x >= 0, from 10 on that of 10 */
+INLINE F NAME(half_expm1)(F x)
 {
-    F t, k, r = NAME(reduce)(2 * SMALLER(ALL(10), NAME(absolute)(x)), &t, &k, 127), p = FMA(NAME(poly)(r) * r, r, r);
-    F s = OF_BITS(BITS(t) << 23), m = FMA(s, p, s - 1);
-    return NAME(with_sign)(m / (m + 2), x);
+    x = SMALLER(ALL(10), x);
+    const F t = FMA(x, ALL(0x1.715476p1f), ALL(0x1.8p23f + 127)), k = t - (0x1.8p23f + 127);
+#ifdef FUSES
+    const F r = FMA(k, ALL(-0x1.62e43p-2f), x); /* x - k ln 2 / 2: ln 2 is only 2^-29 from a float */
+#else
+    const F r = FMA(k, ALL(-0x1.7f7d1cp-21f), FMA(k, ALL(-0x1.62e4p-2f), x));
+#endif
+    const F r2 = r * r, low = FMA(ALL(0x1.5554dcp-1f), r, ALL(1)), high = FMA(ALL(0x1.120c3cp-3f), r, ALL(0x1.555568p-2f));
+    const F p = FMA(FMA(FMA(ALL(0x1.6caf06p-5f), r2, high), r2, low), r2, r); /* (e^2r - 1) / 2 */
+    const F s = OF_BITS(BITS(t) << 23);
+    return FMA(s, p, FMA(s, ALL(0.5), ALL(-0.5)));
 }
 INLINE F NAME(logistic)(F x)
 {

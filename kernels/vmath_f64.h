@@ -74,11 +74,19 @@ INLINE F NAME(expm1)(F x)
     near = PICK(k, GT, ALL(53), NAME(scale)(1 + p, t, k), near);
     return PICK(x, EQ, ALL(0), x, near);
 }
-INLINE F NAME(tanh)(F x)
+/* (e^2x - 1) / 2 for x >= 0, from 20 on that of 20 */
+INLINE F NAME(half_expm1)(F x)
 {
-    F t, k, r = NAME(reduce)(2 * SMALLER(ALL(20), NAME(absolute)(x)), &t, &k, 1023), p = FMA(NAME(poly)(r) * r, r, r);
-    F s = OF_BITS(BITS(t) << 52), m = FMA(s, p, s - 1);
-    return NAME(with_sign)(m / (m + 2), x);
+    x = SMALLER(ALL(20), x);
+    const F t = FMA(x, ALL(0x1.71547652b82fep1), ALL(0x1.8p52 + 1023)), k = t - (0x1.8p52 + 1023);
+    const F r = FMA(k, ALL(-0x1.a39ef35793c76p-34), FMA(k, ALL(-0x1.62e42feep-2), x)); /* x - k ln 2 / 2 */
+    const F r2 = r * r, r4 = r2 * r2;
+    const F low = FMA(FMA(ALL(0x1.1111111110046p-3), r, ALL(0x1.5555555555552p-2)), r2, FMA(ALL(0x1.5555555555557p-1), r, ALL(1)));
+    const F high = FMA(FMA(ALL(0x1.71de018a576bap-11), r, ALL(0x1.a01a0197bce78p-9)), r2, FMA(ALL(0x1.a01a01ac26ef3p-7), r, ALL(0x1.6c16c16c1893bp-5)));
+    const F top = FMA(ALL(0x1.1f332fa123d57p-18), r2, FMA(ALL(0x1.af4f1b79bf904p-16), r, ALL(0x1.27e500ced41edp-13)));
+    const F p = FMA(FMA(FMA(top, r4, high), r4, low), r2, r); /* (e^2r - 1) / 2 */
+    const F s = OF_BITS(BITS(t) << 52);
+    return FMA(s, p, FMA(s, ALL(0.5), ALL(-0.5)));
 }
 INLINE F NAME(logistic)(F x)
 {
