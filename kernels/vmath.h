@@ -59,6 +59,12 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #define OP_GT >
 #define OP_GE >=
 #define OP_EQ ==
+#define OP_NEQ !=
+#define CMP_LT _CMP_LT_OQ
+#define CMP_GT _CMP_GT_OQ
+#define CMP_GE _CMP_GE_OQ
+#define CMP_EQ _CMP_EQ_OQ
+#define CMP_NEQ _CMP_NEQ_UQ
 #define LARGER(a, b) PICK(a, GT, b, a, b)
 #define SMALLER(a, b) PICK(a, LT, b, a, b)
 #define RECIPROCAL(x) (1 / (x))
@@ -127,7 +133,7 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 #define SCALE_FROM(low, x, p, k) \
     ((f64_vec)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask((__m512d)(x), (__m512d)ALL(low), _CMP_NLT_UQ), (__m512d)(p), (__m512d)(k)))
 #define PICK(a, op, b, yes, no) \
-    ((f64_vec)_mm512_mask_blend_pd(_mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), _CMP_##op##_OQ), (__m512d)(no), (__m512d)(yes)))
+    ((f64_vec)_mm512_mask_blend_pd(_mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), CMP_##op), (__m512d)(no), (__m512d)(yes)))
 #define RECIPROCAL(x) vv64_reciprocal(x)
 INLINE f64_vec vv64_reciprocal(f64_vec x) /* 14 bits to 28 to 53 */
 {
@@ -146,7 +152,7 @@ INLINE f64_vec vv64_inverse_(f64_vec x)
 #define FMA(a, b, c) ((f64_vec)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
 #define ANY_BEYOND(a, limit) (_mm256_movemask_pd(_mm256_cmp_pd((__m256d)(a), (__m256d)ALL(limit), _CMP_NLE_UQ)) != 0)
 #define PICK(a, op, b, yes, no) \
-    ((f64_vec)_mm256_blendv_pd((__m256d)(no), (__m256d)(yes), _mm256_cmp_pd((__m256d)(a), (__m256d)(b), _CMP_##op##_OQ)))
+    ((f64_vec)_mm256_blendv_pd((__m256d)(no), (__m256d)(yes), _mm256_cmp_pd((__m256d)(a), (__m256d)(b), CMP_##op)))
 #define RECIPROCAL(x) (1 / (x))
 #define INVERSE(x) (1 / (x))
 #define SQRT(x) ((f64_vec)_mm256_sqrt_pd((__m256d)(x)))
@@ -219,7 +225,7 @@ INLINE f32_vec f32_narrow(const f64_vec half[2])
 #define SCALE_FROM(low, x, p, k) \
     ((f32_vec)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)(x), (__m512)ALL(low), _CMP_NLT_UQ), (__m512)(p), (__m512)(k)))
 #define PICK(a, op, b, yes, no) \
-    ((f32_vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)(a), (__m512)(b), _CMP_##op##_OQ), (__m512)(no), (__m512)(yes)))
+    ((f32_vec)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)(a), (__m512)(b), CMP_##op), (__m512)(no), (__m512)(yes)))
 #undef ESTIMATE
 #define ESTIMATE(x) ((f32_vec)_mm512_rcp14_ps((__m512)(x)))
 #define RECIPROCAL(x) vv32_reciprocal(x)
@@ -249,16 +255,16 @@ INLINE f32_vec vv32_sqrt_(f32_vec x)
 #define SPLIT(x, k) vv32_split_(x, k)
 INLINE f32_vec vv32_split_(f32_vec x, f32_vec *k)
 {
-    const __m512 m = _mm512_getmant_ps((__m512)x, _MM_MANT_NORM_p5_1, _MM_MANT_SIGN_nan), e = _mm512_getexp_ps((__m512)x);
-    const __mmask16 low = _mm512_cmp_ps_mask(m, (__m512)ALL(0x1.6a09e6p-1f), _CMP_LT_OQ);
-    *k = (f32_vec)_mm512_mask_add_ps(e, (__mmask16)~low, e, (__m512)ALL(1));
-    return (f32_vec)_mm512_mask_add_ps(m, low, m, m);
+    const __m512 m = _mm512_getmant_ps((__m512)x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_nan), e = _mm512_getexp_ps((__m512)x);
+    const __mmask16 high = _mm512_cmp_ps_mask(m, (__m512)ALL(0x1.6a09e6p0f), _CMP_GE_OQ);
+    *k = (f32_vec)_mm512_mask_add_ps(e, high, e, (__m512)ALL(1));
+    return (f32_vec)_mm512_mask_mul_ps(m, high, m, (__m512)ALL(0.5));
 }
 #elif defined(__AVX2__)
 #define FMA(a, b, c) ((f32_vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #define ANY_BEYOND(a, limit) (_mm256_movemask_ps(_mm256_cmp_ps((__m256)(a), (__m256)ALL(limit), _CMP_NLE_UQ)) != 0)
 #define PICK(a, op, b, yes, no) \
-    ((f32_vec)_mm256_blendv_ps((__m256)(no), (__m256)(yes), _mm256_cmp_ps((__m256)(a), (__m256)(b), _CMP_##op##_OQ)))
+    ((f32_vec)_mm256_blendv_ps((__m256)(no), (__m256)(yes), _mm256_cmp_ps((__m256)(a), (__m256)(b), CMP_##op)))
 #define RECIPROCAL(x) (1 / (x))
 #define INVERSE(x) (1 / (x))
 #define SQRT(x) ((f32_vec)_mm256_sqrt_ps((__m256)(x)))

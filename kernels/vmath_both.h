@@ -38,10 +38,10 @@ INLINE F NAME(silu_d)(F x)
     return s * (1 + NAME(clip)(x, -800, 800) * (1 - s));
 }
 /* log(1 + e^x) */
-INLINE F NAME(softplus)(F x) { return LARGER(ALL(0), x) + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }
+INLINE F NAME(softplus)(F x) { return LARGER(ALL(0), x) + NAME(log1p)(NAME(exp)(NAME(negative)(x))); }
 INLINE F NAME(at_least)(F x, double low) { return LARGER(ALL(low), x); }
 /* log(1 + e^x) - x t, what cancels first */
-INLINE F NAME(from_logits)(F x, F t) { return LARGER(ALL(0), x) - x * t + NAME(log1p)(NAME(exp)(-NAME(absolute)(x))); }
+INLINE F NAME(from_logits)(F x, F t) { return LARGER(ALL(0), x) - x * t + NAME(log1p)(NAME(exp)(NAME(negative)(x))); }
 /* log p >= -100 */
 INLINE F NAME(floored_log)(F p) { return PICK(p, LT, ALL(3.72007597602083e-44), ALL(-100), NAME(log)(p)); }
 
@@ -57,7 +57,7 @@ INLINE F NAME(sqrt)(F x)
 #endif
 }
 /* dy d, but 0 where dy is */
-INLINE F NAME(absorb)(F dy, F d) { return PICK(dy, EQ, ALL(0), ALL(0), dy * d); }
+INLINE F NAME(absorb)(F dy, F d) { return PICK(dy, NEQ, ALL(0), dy * d, ALL(0)); }
 /* a^b as C has it for zeros, infinities, NaN and negative a, where |a|^b is y elsewhere */
 INLINE F NAME(power_of_any)(F a, F b, F y)
 {

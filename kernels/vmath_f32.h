@@ -32,6 +32,7 @@ INLINE F NAME(scale)(F p, F t, F k)
 INLINE F NAME(clip)(F x, float low, float high) { return SMALLER(ALL(high), LARGER(ALL(low), x)); }
 INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffu); }
 INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000000u)); }
+INLINE F NAME(negative)(F x) { return NAME(with_sign)(x, ALL(-1)); } /* -|x| */
 
 /* e^x / 2^k, t and k as reduce says */
 INLINE F NAME(exp_reduced)(F x, F *t, F *k)
@@ -86,20 +87,16 @@ INLINE F NAME(half_expm1)(F x)
 }
 INLINE F NAME(logistic)(F x)
 {
-    F e = NAME(exp_clipped)(LARGER(ALL(-105), -NAME(absolute)(x))), q = RECIPROCAL(1 + e);
-    return PICK(x, GT, ALL(0), q, e * q);
+    F e = NAME(exp_clipped)(LARGER(ALL(-105), NAME(negative)(x))), q = RECIPROCAL(1 + e);
+    return PICK(x, LT, ALL(0), e * q, q);
 }
 /* log (1 + f) + k ln 2, f from sqrt(1/2) - 1 to sqrt(2) - 1 */
 INLINE F NAME(log_near)(F f, F k)
 {
-    F p = FMA(ALL(-0x1.45712ap-4f), f, ALL(0x1.02dfb2p-3f));
-    p = FMA(p, f, ALL(-0x1.0a18e8p-3f));
-    p = FMA(p, f, ALL(0x1.231242p-3f));
-    p = FMA(p, f, ALL(-0x1.54d13ap-3f));
-    p = FMA(p, f, ALL(0x1.999f46p-3f));
-    p = FMA(p, f, ALL(-0x1.0000ccp-2f));
-    p = FMA(p, f, ALL(0x1.555554p-2f));
-    F tail = FMA(k, ALL(0x1.7f7d1cp-20f), p * f * f * f);
+    const F square = f * f; /* in pairs: half as long to wait for as Horner's rule */
+    const F high = FMA(FMA(ALL(-0x1.45712ap-4f), f, ALL(0x1.02dfb2p-3f)), square, FMA(ALL(-0x1.0a18e8p-3f), f, ALL(0x1.231242p-3f)));
+    const F low = FMA(FMA(ALL(-0x1.54d13ap-3f), f, ALL(0x1.999f46p-3f)), square, FMA(ALL(-0x1.0000ccp-2f), f, ALL(0x1.555554p-2f)));
+    F tail = FMA(k, ALL(0x1.7f7d1cp-20f), FMA(high, square * square, low) * (square * f));
     tail = FMA(-0.5f * f, f, tail) + f;
     return FMA(k, ALL(0x1.62e4p-1f), tail);
 }

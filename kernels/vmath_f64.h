@@ -38,6 +38,7 @@ INLINE F NAME(scale)(F p, F t, F k)
 INLINE F NAME(clip)(F x, double low, double high) { return SMALLER(ALL(high), LARGER(ALL(low), x)); }
 INLINE F NAME(absolute)(F x) { return OF_BITS(BITS(x) & 0x7fffffffffffffffu); }
 INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x8000000000000000u)); }
+INLINE F NAME(negative)(F x) { return NAME(with_sign)(x, ALL(-1)); } /* -|x| */
 
 /* e^x / 2^k, t and k as reduce says */
 INLINE F NAME(exp_reduced)(F x, F *t, F *k)
@@ -90,8 +91,8 @@ INLINE F NAME(half_expm1)(F x)
 }
 INLINE F NAME(logistic)(F x)
 {
-    F e = NAME(exp_clipped)(LARGER(ALL(-746), -NAME(absolute)(x))), q = RECIPROCAL(1 + e);
-    return PICK(x, GT, ALL(0), q, e * q);
+    F e = NAME(exp_clipped)(LARGER(ALL(-746), NAME(negative)(x))), q = RECIPROCAL(1 + e);
+    return PICK(x, LT, ALL(0), e * q, q);
 }
 /* f and *k of x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt 2, x in (0, inf), not denormal */
 INLINE F NAME(split)(F x, F *k)

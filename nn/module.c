@@ -202,7 +202,7 @@ gr_tensor *gr_forward(gr_module *m, gr_tensor *x)
         gr_fail(m ? m->ctx : gr_ctx_of(x), GR_EVALUE, "gr_forward: the %s is NULL. Fix: check what made it", m ? "input" : "module");
         return NULL;
     }
-    if (!gr__ready(x) || m->ctx->code != GR_OK) return NULL;
+    if (!gr__usable(x) || m->ctx->code != GR_OK) return NULL;
     if (x->ctx != m->ctx) {
         gr_fail(m->ctx, GR_EVALUE, "gr_forward: the module %s and its input belong to different contexts. Fix: make both in one context",
                 m->layer->name);

@@ -1,6 +1,7 @@
 /* Element-wise values that wait: nobody can tell them from values that do not, but by the memory they need.
  * SPDX-License-Identifier: MIT */
 #include "core/tensor.h"
+#include "nn/nn.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
 #include "tests/test.h"
@@ -87,6 +88,17 @@ TEST(a_value_that_waits_has_no_memory_and_an_intermediate_one_never_gets_any)
     CHECK(y->data && !a->data && !b->data);
     CHECK_NEAR(gr_at(b, N - 1), exp(gr_at(x, N - 1)) + 1, 1e-6);
     CHECK(b->data && !a->data);
+    finish(c);
+}
+
+TEST(what_a_layer_gives_waits_for_the_next_one)
+{
+    gr_ctx *c = context(2);
+    gr_module *first = gr_activation(c, gr_square), *net = gr_sequential(c, first, gr_activation(c, gr_sqrt));
+    gr_tensor *x = gr_randn(c, GR_SHAPE(N)), *a = gr_forward(first, x), *y = gr_forward(net, a);
+    CHECK(!a->data && !y->data);
+    CHECK_NEAR(gr_at(y, 3), gr_at(x, 3) * gr_at(x, 3), 1e-6);
+    CHECK(y->data && !a->data);
     finish(c);
 }
 
