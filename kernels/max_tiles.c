@@ -28,6 +28,15 @@
 #define LOW_f64(k) (k) / 2 + (k) % 2 * f64_W
 #define HIGH_f32(k) f32_W / 2 + LOW_f32(k)
 #define HIGH_f64(k) f64_W / 2 + LOW_f64(k)
+/* lanes of two vectors by their number, from a vector of numbers or, where that takes more than an instruction, from a list */
+#if VECTOR_BYTES == 64
+#define TWO_ROWS 1
+#define PICK_f32(a, b, lanes, each) ((f32_vec)_mm512_permutex2var_ps((__m512)(a), (__m512i)(lanes), (__m512)(b)))
+#else
+#define TWO_ROWS 0
+#define PICK_f32(a, b, lanes, each) __builtin_shufflevector(a, b, EACH_f32(each))
+#define PICK_f64(a, b, lanes, each) __builtin_shufflevector(a, b, EACH_f64(each))
+#endif
 
 #define BODY "kernels/max_tiles_body.h"
 #include "kernels/own_types.h"
