@@ -168,6 +168,19 @@ static void sum_up(gr_reduce_fn *sum, double over, size_t size, const char *tota
     else *(double *)y /= over;
 }
 
+/* Memory for z: that of an operand which nobody else has any more, such as a gradient that was passed on, or new memory. */
+static gr_block *memory_for(gr_ctx *c, const gr_lazy *z)
+{
+    for (int i = 0; i < z->n; i++) {
+        const source *x = &z->in[i];
+        gr_block *b = x->block;
+        if (!b || b->refs != 1 || !x->dense || x->size != z->size || x->data != gr__block_data(b)) continue;
+        b->refs++, b->version = 0, b->writer = NULL, b->exposed = false;
+        return b;
+    }
+    return gr__block_new(c, (size_t)z->numel * z->size);
+}
+
 static bool run(builder *b)
 {
     const gr_lazy *any = b->any;
@@ -183,7 +196,7 @@ static bool run(builder *b)
     for (int s = 0; s < b->num_steps && ok; s++) {
         gr_lazy *z = b->made[s];
         if (!z->wanted) continue;
-        ok = (z->result = gr__block_new(b->c, (size_t)z->numel * z->size)) != NULL;
+        ok = (z->result = memory_for(b->c, z)) != NULL;
         if (ok) b->value[z->value].data = gr__block_data(z->result), b->value[z->value].result = true;
     }
     const gr_program p = { any->ndim, b->num_values, b->num_steps, b->num_sums, any->dim, b->value, b->step, b->sum };

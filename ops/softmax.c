@@ -304,7 +304,8 @@ typedef struct ce_job {
             T sum = 0;                                                                                               \
             if (classes) {                                                                                           \
                 dx[c[i]] = S##_less_1(n, dx, c[i]);                                                                  \
-                for (int64_t j = 0; j < n; j++) dx[j] = g == 0 ? 0 : g * dx[j];                                      \
+                for (int64_t j = 0; j < n; j++) dx[j] *= g;                                                          \
+                if (g == 0) memset(dx, 0, (size_t)n * sizeof(T));                                                    \
                 continue;                                                                                            \
             }                                                                                                        \
             for (int64_t j = 0; j < n; j++) sum += p[j];                                                             \

@@ -113,6 +113,26 @@ TEST(an_intermediate_value_that_is_wanted_again_and_again_is_kept)
     finish(c);
 }
 
+/* The bytes of a step through relu(x) w, w all ones. */
+static size_t bytes_of_a_step(int64_t defer_from, bool retain)
+{
+    gr_ctx *c = context(defer_from);
+    gr_tensor *x = gr_requires_grad(gr_ones(c, GR_SHAPE(50, 100))), *h = gr_relu(x);
+    if (retain) gr_retain_grad(h);
+    gr_backward(gr_sum(gr_matmul(h, gr_ones(c, GR_SHAPE(100, 3)))));
+    CHECK(gr_at(gr_grad(x), 7, 9) == 3 && (!retain || gr_at(gr_grad(h), 7, 9) == 3));
+    const size_t bytes = gr_ctx_stats(c).bytes_now;
+    finish(c);
+    return bytes;
+}
+
+TEST(a_gradient_that_nobody_reads_again_gives_its_memory_to_the_next)
+{
+    const size_t one = 50 * 100 * sizeof(float), computed = bytes_of_a_step(INT64_MAX, false), waited = bytes_of_a_step(2, false);
+    CHECK(waited < computed + one);
+    CHECK(bytes_of_a_step(2, true) >= waited + one);
+}
+
 TEST(an_operand_may_be_written_to_while_results_wait)
 {
     for (int how = 0; how < 5; how++) {
