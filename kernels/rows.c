@@ -23,6 +23,11 @@ static int64_t rows_together(int64_t rows, int64_t n)
 /* the row of the next `some` that stands where i does in these, if there is one: its memory is fetched while row i is worked on */
 static int64_t later_row(int64_t i, int64_t some, int64_t rows) { return i + some < rows ? i + some : i; }
 #define FETCH(p) __builtin_prefetch(p)
+#ifdef __AVX512F__ /* in the time of a call, which sets up its constants again, most of a short row is done */
+#define PER_ROW INLINE
+#else
+#define PER_ROW static APART
+#endif
 
 #define BODY "kernels/rows_body.h"
 #include "kernels/own_types.h"

@@ -124,7 +124,7 @@ static APART void N(S, few_softmax_dx)(int64_t n, vec *c)
 
 /* ---- softmax --------------------------------------------------------------------------------------------------------*/
 /* max x; a NaN may be passed over: the sum of exponentials heeds it */
-static APART T N(S, row_max)(int64_t n, const T *x)
+PER_ROW T N(S, row_max)(int64_t n, const T *x)
 {
     vec part[PANEL];
     UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(-(T)INFINITY);
@@ -140,7 +140,7 @@ static APART T N(S, row_max)(int64_t n, const T *x)
 }
 /* The sum of e = exp(x - m), which are kept unless e is NULL; what is no normal number beside the largest, 1, is 0. Meanwhile the
  * memory of next and beside is on its way. */
-static APART double N(S, exp_sum)(int64_t n, const T *x, T m, T *e, const T *next, const T *beside)
+PER_ROW double N(S, exp_sum)(int64_t n, const T *x, T m, T *e, const T *next, const T *beside)
 {
     double total = 0;
     for (int64_t j = 0; j < n;) {
@@ -156,7 +156,7 @@ static APART double N(S, exp_sum)(int64_t n, const T *x, T m, T *e, const T *nex
     return total;
 }
 /* the sum of exp(x - m) less 1, m being an element: beside the 1, a small rest would lose its digits */
-static APART double N(S, exp_sum_less_1)(int64_t n, const T *x, T m, const T *next, const T *beside)
+PER_ROW double N(S, exp_sum_less_1)(int64_t n, const T *x, T m, const T *next, const T *beside)
 {
     const double total = N(S, exp_sum)(n, x, m, NULL, next, beside) - 1;
     if (total > 0.5) return total;
