@@ -196,11 +196,15 @@ INLINE void N(S, dot)(const int rows, int64_t k, const T *x, int64_t xs, const T
     UNROLL for (int i = 0; i < ways * all; i++) acc[i] = (vec){ 0 };
     int64_t l = 0;
     for (; l + ways * W <= k; l += ways * W)
-        UNROLL for (int u = 0; u < ways; u++)
+        UNROLL for (int u = 0; u < ways; u++) {
+            vec a[FEW];
+            UNROLL for (int i = 0; i < rows; i++) a[i] = *(const vec *)(x + i * xs + l + u * W);
             UNROLL for (int j = 0; j < 4; j++) {
-                const vec b = *(const vec *)(y[j] + l + u * W);
-                UNROLL for (int i = 0; i < rows; i++) acc[u * all + 4 * i + j] = N(S, fma)(*(const vec *)(x + i * xs + l + u * W), b, acc[u * all + 4 * i + j]);
+                vec b = *(const vec *)(y[j] + l + u * W);
+                HOLD(b);
+                UNROLL for (int i = 0; i < rows; i++) acc[u * all + 4 * i + j] = N(S, fma)(a[i], b, acc[u * all + 4 * i + j]);
             }
+        }
     for (; l < k; l += W) {
         const N(S, edge) some = N(S, first)(least(W, k - l));
         UNROLL for (int j = 0; j < 4; j++) {
@@ -251,6 +255,7 @@ static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const
     a += i0 * p->as[0] + k0 * p->as[1], b += k0 * p->bs[0], c += i0 * p->cs[0];
     for (int64_t j = 0, w; j < p->n; j += w) {
         w = p->n - j >= p->width ? p->width : p->n - j >= NR ? NR : least(W, p->n - j);
+        if (w < NR && p->n - j > W && j > 0 && !p->pack_b) w = NR, j = p->n - w; /* some once more: one tile instead of two */
         const T *bj = b + j * p->bs[1];
         T *cj = c + j * p->cs[1], *panel = panel_at(p, kc, j, NR) + pb;
         int64_t i = 0;
