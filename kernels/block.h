@@ -73,6 +73,13 @@ INLINE f32_vec f32_fma_at(const float *x, f32_vec y, f32_vec z) { return f32_fma
 INLINE f64_vec f64_fma_at(const double *x, f64_vec y, f64_vec z) { return f64_fma(*x - (f64_vec){ 0 }, y, z); }
 #endif
 
+/* x stays in a register: else the compiler lets each multiply-add that needs it load it from memory. */
+#if VECTOR_BYTES >= 32
+#define HOLD(x) __asm__("" : "+v"(x))
+#else
+#define HOLD(x) (void)(x)
+#endif
+
 /* lane l of the result: LANE elements from k on of row[l LANE] */
 INLINE f32_vec f32_lanes(const float *const *row, int64_t k)
 {

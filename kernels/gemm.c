@@ -46,6 +46,7 @@
 #define LARGE 6         /* tiles of rows from which packing b pays */
 #define KC 384          /* c is read and written once in KC steps */
 #define DIRECT 65536    /* elements of b up to which its rows are read in place */
+#define NEAR 32768      /* bytes of c that stay in the first-level cache while all of b passes by, where steps are so few that c is most of the work */
 #define RESIDENT 262144 /* elements of a that the second-level cache holds while all of b passes by, a panel at a time: half of 2 MiB */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -82,8 +83,9 @@ static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t 
     p.dots = p.m <= FEW && p.bs[0] == 1 && p.bs[1] != 1 && p.k >= 2 * w;
     p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
     p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
-    p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.m > 4 * MR && p.n > 2 * NV * w;
-    p.mc = p.m * p.kc <= RESIDENT ? p.m : round_up(share(p.m, least(RESIDENT / p.kc, p.m)), MR);
+    p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.k >= CHUNK && p.m > 4 * MR && p.n > 2 * NV * w;
+    const int64_t most = p.k < CHUNK ? NEAR / element / p.n : RESIDENT / p.kc;
+    p.mc = p.m <= MR || p.m <= most ? p.m : most <= MR ? MR : round_up(share(p.m, most), MR);
     p.width = p.dots ? 4 : p.pack_b || p.m > FEW ? NV * w : p.m == 1 ? WIDE * w : WIDE_FEW * w;
     /* of the longer side: then a part leaves out most of what the product reads */
     const bool by_row = p.m >= p.n;

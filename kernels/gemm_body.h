@@ -6,24 +6,27 @@
 #define NR (NV * W)
 
 /* ---- tiles -------------------------------------------------------------------------------------------------------------*/
-/* How a tile walks: steps over k; strides of a by row and by step, of b by step, of c by row. */
+/* How a tile walks: steps over k; strides of a by row and by step, of b by step, of c by row. The second half of a wide tile begins
+ * `half` columns behind the first, before its end where there are fewer columns: those that are in both come out the same. */
 typedef struct N(S, walk) {
-    int64_t kc, a_row, a_k, b_k, c_row;
+    int64_t kc, a_row, a_k, b_k, c_row, half;
     N(S, edge) last; /* columns of an edge tile */
     bool add;
 } N(S, walk);
 
+#define COLUMN(v, nv, half) ((nv) > NV && (v) >= (nv) / 2 ? (half) + ((v) - (nv) / 2) * W : (v) * W)
+
 /* A tile of rows x nv vectors, of which EDGE masks the last: c = or += acc. */
 INLINE void N(S, put_tile)(const int rows, const int nv, const bool edge, const N(S, walk) *s, vec acc[MR][WIDE], T *c)
 {
-    const int64_t c_row = s->c_row;
-    if (s->add)
+    const int64_t c_row = s->c_row, half = s->half;
+    if (nv <= NV && s->add) /* wide ones walk all of k: nothing is packed for them */
         UNROLL for (int i = 0; i < rows; i++)
             UNROLL for (int v = 0; v < nv; v++) acc[i][v] += edge ? N(S, load_edge)(c + i * c_row, s->last) : *(const vec *)(c + i * c_row + v * W);
     UNROLL for (int i = 0; i < rows; i++, c += c_row)
         UNROLL for (int v = 0; v < nv; v++) {
             if (edge) N(S, store_edge)(c, s->last, acc[i][v]);
-            else *(vec *)(c + v * W) = acc[i][v];
+            else *(vec *)(c + COLUMN(v, nv, half)) = acc[i][v];
         }
 }
 
@@ -42,14 +45,14 @@ INLINE void N(S, row)(const int nv, const int i, const T *x, const vec *y, vec *
 /* One tile, of any strides, at most W columns by mask if EDGE. */
 INLINE void N(S, tile)(const int rows, const int nv, const bool edge, const N(S, walk) *s, const T *a, const T *b, T *c)
 {
-    const int64_t row = s->a_row, a_k = s->a_k, b_k = s->b_k;
+    const int64_t row = s->a_row, a_k = s->a_k, b_k = s->b_k, half = s->half;
     const N(S, edge) last = s->last;
     const T *a3 = a + 3 * row, *a6 = a3 + 3 * row, *a9 = a6 + 3 * row, *a12 = a9 + 3 * row; /* the rows between: a stride away, or two */
     vec acc[MR][WIDE];
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (vec){ 0 };
 #define AT(i) ((i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : i < 12 ? a9 : a12) + i % 3 * row)
-#define B(v) (edge ? N(S, load_edge)(b, last) : *(const vec *)(b + v * W))
+#define B(v) (edge ? N(S, load_edge)(b, last) : *(const vec *)(b + COLUMN(v, nv, half)))
     for (int64_t k = s->kc; k > 0; k--) {
         if (rows < nv) { /* the fewer stay in registers */
             vec x[FEW];
@@ -196,11 +199,15 @@ INLINE void N(S, dot)(const int rows, int64_t k, const T *x, int64_t xs, const T
     UNROLL for (int i = 0; i < ways * all; i++) acc[i] = (vec){ 0 };
     int64_t l = 0;
     for (; l + ways * W <= k; l += ways * W)
-        UNROLL for (int u = 0; u < ways; u++)
+        UNROLL for (int u = 0; u < ways; u++) {
+            vec a[FEW];
+            UNROLL for (int i = 0; i < rows; i++) a[i] = *(const vec *)(x + i * xs + l + u * W);
             UNROLL for (int j = 0; j < 4; j++) {
-                const vec b = *(const vec *)(y[j] + l + u * W);
-                UNROLL for (int i = 0; i < rows; i++) acc[u * all + 4 * i + j] = N(S, fma)(*(const vec *)(x + i * xs + l + u * W), b, acc[u * all + 4 * i + j]);
+                vec b = *(const vec *)(y[j] + l + u * W);
+                HOLD(b);
+                UNROLL for (int i = 0; i < rows; i++) acc[u * all + 4 * i + j] = N(S, fma)(a[i], b, acc[u * all + 4 * i + j]);
             }
+        }
     for (; l < k; l += W) {
         const N(S, edge) some = N(S, first)(least(W, k - l));
         UNROLL for (int j = 0; j < 4; j++) {
@@ -250,7 +257,11 @@ static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const
     bool ready = i0 > 0;
     a += i0 * p->as[0] + k0 * p->as[1], b += k0 * p->bs[0], c += i0 * p->cs[0];
     for (int64_t j = 0, w; j < p->n; j += w) {
-        w = p->n - j >= p->width ? p->width : p->n - j >= NR ? NR : least(W, p->n - j);
+        w = least(p->width, p->n - j);
+        if (w > NR && w < p->width / 4 * 3) w = NR; /* a wide tile would do too much twice */
+        if (w < NR) w = least(W, w);
+        s.half = w - p->width / 2;
+        if (w < NR && p->n - j > W && j > 0 && !p->pack_b) w = NR, j = p->n - w; /* some once more: one tile instead of two */
         const T *bj = b + j * p->bs[1];
         T *cj = c + j * p->cs[1], *panel = panel_at(p, kc, j, NR) + pb;
         int64_t i = 0;
@@ -320,4 +331,5 @@ static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a, const int
 #undef vec
 #undef W
 #undef LANE
+#undef COLUMN
 #undef NR
