@@ -68,12 +68,17 @@ void gr__multiply_rows(const gr_tensor *a, const gr_tensor *b, int64_t first, in
     gr__kernels()->gemm_part[gr__kt(b)](&s, 0, INT64_MAX, a->data + first * as[0] * (int64_t)gr__type_size((gr_type)a->dtype), b->data, y, scratch);
 }
 
-/* To ask how a little product is to be cut, and what it needs, would take as long as the product. */
-static bool multiply_little(const gr_gemm_size *s, const gr_tensor *a, const gr_tensor *b, gr_tensor *y)
+/* All of one matrix. To ask what a little product needs would take as long as the product. */
+static bool multiply_alone(const gr_gemm_size *s, const gr_tensor *a, const gr_tensor *b, gr_tensor *y)
 {
-    _Alignas(64) char scratch[GR_LITTLE_SCRATCH];
-    if (s->m > GR_LITTLE || s->n > GR_LITTLE || s->k > GR_LITTLE) return false;
-    gr__kernels()->gemm_part[gr__kt(y)](s, 0, INT64_MAX, a->data, b->data, y->data, scratch);
+    _Alignas(64) char little[GR_LITTLE_SCRATCH];
+    const gr_kernel_table *kt = gr__kernels();
+    const bool is_little = s->m <= GR_LITTLE && s->n <= GR_LITTLE && s->k <= GR_LITTLE;
+    const size_t bytes = is_little ? 0 : kt->gemm_part_scratch(s, gr__kt(y));
+    gr_block *block = bytes > sizeof little ? gr__block_new(y->ctx, bytes) : NULL;
+    if (bytes > sizeof little && !block) return false;
+    kt->gemm_part[gr__kt(y)](s, 0, INT64_MAX, a->data, b->data, y->data, block ? gr__block_data(block) : little);
+    if (block) gr__block_unref(y->ctx, block);
     return true;
 }
 
@@ -91,13 +96,13 @@ bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_t
     if (y->numel == 0) return true;
     const int64_t *size = y->dims + r - 2, *as = gr__stride(a) + r - 2, *bs = gr__stride(b) + r - 2, inner = a->dims[r - 1 - ta];
     const gr_gemm_size s = { size[0], size[1], inner, { as[ta], as[!ta] }, { bs[tb], bs[!tb] }, size[1] };
-    if (r == 2 && multiply_little(&s, a, b, y)) return true;
-    product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = s };
-    p.units = p.kt->gemm_units(&p.s, type), p.bytes = p.kt->gemm_part_scratch(&p.s, type);
-    p.all = gr__count(r - 2, y->dims) * p.units;
     /* two thirds of what AVX-512 does, and what has to be read */
     const double ns = (double)y->numel * (double)inner / (type == GR_K_F32 ? 75 : 37) + READ_NS * (double)(a->numel + b->numel);
     const int workers = gr__parallel_workers(y->ctx, ns);
+    if (r == 2 && workers == 1) return multiply_alone(&s, a, b, y);
+    product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = s };
+    p.units = p.kt->gemm_units(&p.s, type), p.bytes = p.kt->gemm_part_scratch(&p.s, type);
+    p.all = gr__count(r - 2, y->dims) * p.units;
     p.parts = parts_of(&p, ns / workers, workers);
     gr_block *scratch = p.bytes > 0 ? gr__block_new(y->ctx, p.bytes * (size_t)workers) : NULL;
     if (p.bytes > 0 && !scratch) return false;
