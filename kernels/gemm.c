@@ -47,7 +47,7 @@
 #define KC 384          /* c is read and written once in KC steps */
 #define DIRECT 65536    /* elements of b up to which its rows are read in place */
 #define NEAR 32768      /* bytes of c that stay in the first-level cache while all of b passes by, where steps are so few that c is most of the work */
-#define RESIDENT 262144 /* elements of a that the second-level cache holds while all of b passes by, a panel at a time: half of 2 MiB */
+#define RESIDENT 524288 /* bytes of a that the second-level cache holds while all of b passes by, a panel at a time: half of 1 MiB */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
@@ -84,7 +84,7 @@ static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t 
     p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
     p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
     p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.k >= CHUNK && p.m > 4 * MR && p.n > 2 * NV * w;
-    const int64_t most = p.k < CHUNK ? NEAR / element / p.n : RESIDENT / p.kc;
+    const int64_t most = p.k < CHUNK ? NEAR / element / p.n : RESIDENT / element / p.kc;
     p.mc = p.m <= MR || p.m <= most ? p.m : most <= MR ? MR : round_up(share(p.m, most), MR);
     p.width = p.dots ? 4 : p.pack_b || p.m > FEW ? NV * w : p.m == 1 ? WIDE * w : WIDE_FEW * w;
     /* of the longer side: then a part leaves out most of what the product reads */
@@ -130,7 +130,7 @@ static int64_t units(const gr_gemm_size *s, int type)
 static size_t scratch_bytes(int64_t m, int64_t n, int64_t k, int type)
 {
     const int64_t element = type == GR_K_F32 ? 4 : 8, width = NV * VECTOR_BYTES / element;
-    const int64_t a = least((m + MR) * k, RESIDENT + MR * KC) + FEW * k + 2 * width, b = round_up(n, width) * least(k, KC) + 2 * width * k;
+    const int64_t a = least((m + MR) * k, RESIDENT / element + MR * KC) + FEW * k + 2 * width, b = round_up(n, width) * least(k, KC) + 2 * width * k;
     return (size_t)round_up((a + b) * element, 64);
 }
 
