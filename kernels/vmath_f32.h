@@ -52,16 +52,6 @@ INLINE F NAME(exp_clipped)(F x)
 }
 /* 0.96 ulp */
 INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -105, 89)); }
-/* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
-INLINE F NAME(exp_below)(F x)
-{
-#ifdef SCALE_FROM
-    F t, k, p = NAME(exp_reduced)(x, &t, &k);
-    return SCALE_FROM(-0x1.5d589ep6f, x, p, k);
-#else
-    return PICK(x, LT, ALL(-0x1.5d589ep6f), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.5d589ep6f), x)));
-#endif
-}
 /* 2^n e^r - 1 for n <= 24; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {
@@ -209,4 +199,6 @@ INLINE F NAME(positive_power)(F a, F b)
     return f32_narrow(x);
 }
 #endif
+#define NORMAL_FROM -0x1.5d589ep6f /* below, e^x is denormal or 0 */
 #include "kernels/vmath_both.h"
+#undef NORMAL_FROM

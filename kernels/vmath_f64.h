@@ -57,16 +57,6 @@ INLINE F NAME(exp_clipped)(F x)
 }
 /* 0.98 ulp */
 INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -746, 710)); }
-/* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
-INLINE F NAME(exp_below)(F x)
-{
-#ifdef SCALE_FROM
-    F t, k, p = NAME(exp_reduced)(x, &t, &k);
-    return SCALE_FROM(-0x1.6232bdd7abcd2p9, x, p, k);
-#else
-    return PICK(x, LT, ALL(-0x1.6232bdd7abcd2p9), ALL(0), NAME(exp_clipped)(LARGER(ALL(-0x1.6232bdd7abcd2p9), x)));
-#endif
-}
 /* 2^n e^r - 1 for n <= 53; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {
@@ -289,4 +279,6 @@ INLINE F NAME(positive_power)(F a, F b)
     return NAME(scale)(s + ((r - (s - 1)) + FMA(NAME(poly)(r) * r, r, r2 - (r - r1))), t, k);
 }
 #endif
+#define NORMAL_FROM -0x1.6232bdd7abcd2p9 /* below, e^x is denormal or 0 */
 #include "kernels/vmath_both.h"
+#undef NORMAL_FROM
