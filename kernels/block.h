@@ -118,4 +118,20 @@ INLINE void f64_transpose(f64_vec x[2])
     x[0] = __builtin_shufflevector(p, x[1], EACH_LANE(EVEN, 2)), x[1] = __builtin_shufflevector(p, x[1], EACH_LANE(ODD, 2));
 }
 
+/* Lane j of x[i] and lane i of x[j] change places. */
+#if VECTOR_BYTES == 64
+#define LANES_OF(x, y, which) _mm512_shuffle_f32x4((__m512)(x), (__m512)(y), which)
+#define TRANSPOSE_LANES(V)                                                                                           \
+    const __m512 p = LANES_OF(x[0], x[1], 0x44), q = LANES_OF(x[0], x[1], 0xEE), r = LANES_OF(x[2], x[3], 0x44), s = LANES_OF(x[2], x[3], 0xEE); \
+    x[0] = (V)LANES_OF(p, r, 0x88), x[1] = (V)LANES_OF(p, r, 0xDD), x[2] = (V)LANES_OF(q, s, 0x88), x[3] = (V)LANES_OF(q, s, 0xDD);
+#elif VECTOR_BYTES == 32
+#define TRANSPOSE_LANES(V)                                                                                           \
+    const __m256 p = (__m256)x[0], q = (__m256)x[1];                                                                 \
+    x[0] = (V)_mm256_permute2f128_ps(p, q, 0x20), x[1] = (V)_mm256_permute2f128_ps(p, q, 0x31);
+#else
+#define TRANSPOSE_LANES(V) (void)x;
+#endif
+INLINE void f32_transpose_lanes(f32_vec *x) { TRANSPOSE_LANES(f32_vec) }
+INLINE void f64_transpose_lanes(f64_vec *x) { TRANSPOSE_LANES(f64_vec) }
+
 #endif

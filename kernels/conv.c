@@ -15,36 +15,24 @@
  * In small planes the dropped columns are a large part, and a row is short for a vector. Of many small images a vector of them
  * is put side by side, element q of image m at q W + m: the lines above with all steps times W, and now the rows of the result
  * can be taken one by one, without what lies between them, and of dx without the taps that meet no row of dy.
- * Knows no tensor; the type is T of the body, included once for f32 and f64.
+ * Knows no tensor, and no type: the loops (conv.h) come with each call.
  * SPDX-License-Identifier: MIT */
-#include "kernels/isa.h"
-#include "kernels/block.h"
+#include "kernels/conv.h"
 
 #include <string.h>
 
-#if VECTOR_BYTES == 64
-#define MAX_ROWS 8 /* 8 x 3 accumulators + 3 of the image + 1 weight of 32 registers */
-#define MAX_DOTS 4 /* 4 x 6 accumulators + 4 of dy + 1 of x */
-#define MAX_TAPS 6
-#define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
-#define EACH_DOTS(X) X(1) X(2) X(3) X(4)
-#else
-#define MAX_ROWS 4 /* 4 x 3 accumulators + 3 + 1 of 16 registers */
-#define MAX_DOTS 3 /* 3 x 4 accumulators + 3 + 1 */
-#define MAX_TAPS 4
-#define EACH_ROWS(X) X(1) X(2) X(3) X(4)
-#define EACH_DOTS(X) X(1) X(2) X(3)
-#endif
-#define DOTS_NAME(S, mr, nt) DOTS_NAME_(S, mr, nt)
-#define DOTS_NAME_(S, mr, nt) N(S, dots_##mr##_##nt)
 #define CHUNK_BYTES 131072 /* of images at once in conv2d_weight: a part of the second-level cache */
 #define CHUNK_LEAST 2      /* images at least, so that the sums across a vector are few */
+#define BAND_BYTES 32768   /* of results that wait for their place: a part of the first-level cache */
+#define LEAST_TILES 16     /* of them, else the last one, of which a part is dropped, weighs much */
 #define BLOCK_BYTES 524288 /* of images side by side and their results: half of a second-level cache */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static void *after(void *p, size_t bytes) { return (char *)p + bytes; }
+/* element i of p */
+static void *at(const gr_conv_loops *l, const void *p, int64_t i) { return (char *)p + i * l->size; }
 
 /* Rows, or columns: of the image, the kernel, the result; and of the phases. */
 typedef struct axis {
@@ -93,30 +81,41 @@ static axis axis_of(int64_t size, int64_t taps, int64_t out, int64_t stride, int
 
 /* Elements unless they say bytes. */
 typedef struct plan {
+    const gr_conv_loops *l;
     axis row, col;
     int64_t lanes, line;     /* images side by side, 1 or a vector of them; from a row of a phase to the next */
     int64_t plane, channel;  /* of one phase; of all of one input channel */
     int64_t runs, run, next; /* lines of outputs that have no gap between their rows; outputs of one; from one result to the next */
     int64_t lead;            /* what dy has before it so that every tap finds zeros */
     int64_t gradient;        /* of one channel of dy for conv2d_input */
-    int64_t wide, full;      /* of one channel of results, with room for whole tiles: of positions, of planes */
+    int64_t wide;            /* of one channel of dy for conv2d_weight, with room for whole tiles */
+    int64_t band, narrow;    /* rows of y that are computed before they are put in their place; of one channel of them, whole tiles */
+    int64_t rows, full;      /* the same of dx */
     int64_t images;          /* at once in conv2d_weight, or blocks of images side by side */
-    size_t offset_bytes, within_bytes, panel_bytes, image_bytes, gradient_bytes, wide_bytes, full_bytes;
+    size_t offset_bytes, within_bytes, panel_bytes, start_bytes, image_bytes, gradient_bytes, narrow_bytes, full_bytes;
     double bytes;            /* all of it, where it may not fit a size_t */
 } plan;
 
 static size_t rounded(double elements, size_t size) { return elements * (double)size > 0x1p60 ? (size_t)1 << 61 : ((size_t)elements * size + 63) / 64 * 64; }
 
-static int rows_of(int64_t n) { return n ? (int)up(n, up(n, MAX_ROWS)) : 1; }
-static int64_t blocks_of(int64_t n, int mr) { return up(n, mr); }
-
-static plan plan_of(const gr_conv2d_size *s, size_t size)
+/* How many of `rows` lines, for each of some channels, stay in the first-level cache, or are tiles enough that the last is a small part. */
+static int64_t band_of(int64_t rows, int64_t line, int64_t channels, size_t size, int64_t tile)
 {
-    plan p = { .row = axis_of(s->h, s->kh, s->oh, s->stride[0], s->padding[0], s->dilation[0]),
+    const double fits = BAND_BYTES / ((double)most(channels, 1) * (double)line * (double)size);
+    return most(1, least(rows, most((int64_t)fits, up(LEAST_TILES * tile, line))));
+}
+
+static int rows_of(const gr_conv_loops *l, int64_t n) { return n ? (int)up(n, up(n, l->rows)) : 1; }
+
+static plan plan_of(const gr_conv_loops *l, const gr_conv2d_size *s)
+{
+    const size_t size = (size_t)l->size;
+    plan p = { .l = l,
+               .row = axis_of(s->h, s->kh, s->oh, s->stride[0], s->padding[0], s->dilation[0]),
                .col = axis_of(s->w, s->kw, s->ow, s->stride[1], s->padding[1], s->dilation[1]) };
-    const int64_t width = VECTOR_BYTES / (int64_t)size, tile = 3 * width;
+    const int64_t width = l->width, tile = 3 * width;
     const double plane = (double)p.row.len * (double)p.col.len, groups = (double)s->groups, phases = (double)p.row.phases * (double)p.col.phases;
-    const double taps = (double)s->kh * (double)s->kw, in = groups * (double)s->cin, out = groups * (double)s->cout, extra = 2.0 * MAX_ROWS;
+    const double taps = (double)s->kh * (double)s->kw, in = groups * (double)s->cin, out = groups * (double)s->cout, extra = 2.0 * l->rows;
     p.bytes = (double)size * ((in * phases + out + 2 * (double)(s->cin + s->cout) + extra) * (plane + 4.0 * (double)tile) * 3 +
                               (in + groups * extra) * ((double)s->cout + extra) * taps * 3);
     if (p.bytes > 0x1p58) return p; /* no machine has it: the caller refuses */
@@ -132,14 +131,18 @@ static plan plan_of(const gr_conv2d_size *s, size_t size)
     p.lead = lead_of(&p.row, s->kh - 1) * p.line + lead_of(&p.col, s->kw - 1) * p.lanes;
     p.gradient = p.lead + p.plane;
     p.wide = (p.runs - 1) * p.run + up(p.run, tile) * tile;
-    p.full = p.lanes > 1 ? p.plane + tile : up(p.plane, tile) * tile;
+    p.band = p.lanes > 1 ? p.row.out : band_of(p.row.out, p.line, s->cout, size, tile);
+    p.narrow = up(p.band * p.next, tile) * tile + tile; /* of images side by side 3 columns are a tile, the last perhaps less */
+    p.rows = p.lanes > 1 ? p.row.len : band_of(p.row.len, p.line, s->cin, size, tile);
+    p.full = up(p.rows * p.line, tile) * tile + tile;
     p.offset_bytes = rounded((double)most(s->cin, s->cout) * taps, 8);
-    p.panel_bytes = rounded(groups * taps * (double)most((s->cout + MAX_ROWS) * s->cin, (s->cin + MAX_ROWS) * s->cout), size);
+    p.panel_bytes = rounded(groups * taps * (double)most((s->cout + l->rows) * s->cin, (s->cin + l->rows) * s->cout), size);
     p.image_bytes = rounded(in * (double)p.channel + (double)tile, size);
     p.gradient_bytes = rounded(out * (double)p.gradient + (double)tile, size);
     p.within_bytes = rounded((double)p.wide, size);
-    p.wide_bytes = rounded((double)(s->cout + MAX_ROWS) * (double)p.wide + (double)tile, size);
-    p.full_bytes = rounded((double)(s->cin + MAX_ROWS) * (double)p.full + (double)tile, size);
+    p.start_bytes = rounded(groups * (double)(most(s->cout, s->cin) + l->rows), size);
+    p.narrow_bytes = rounded((double)(s->cout + l->rows) * (double)p.narrow, size);
+    p.full_bytes = rounded((double)(s->cin + l->rows) * (double)p.full, size);
     const double each = (double)p.image_bytes + out * (double)p.wide * (double)size;
     p.images = p.lanes > 1 ? 1 : least(most(s->n, 1), most(CHUNK_LEAST, (int64_t)(CHUNK_BYTES / each)));
     return p;
@@ -150,56 +153,218 @@ static int64_t place_of(const plan *p, int64_t kh, int64_t kw)
     return (kh % p->row.period * p->col.phases + kw % p->col.period) * p->plane + lead_of(&p->row, kh) * p->line + lead_of(&p->col, kw) * p->lanes;
 }
 
-static gr_conv2d_bytes bytes_of(const gr_conv2d_size *s, size_t size)
+gr_conv2d_bytes gr__conv2d_bytes(const gr_conv_loops *l, const gr_conv2d_size *s)
 {
-    plan p = plan_of(s, size);
+    const plan p = plan_of(l, s);
     if (p.bytes > 0x1p58) return (gr_conv2d_bytes){ 0, (size_t)1 << 63, 1 };
-    size_t forward = p.image_bytes + p.wide_bytes, input = p.gradient_bytes + p.full_bytes;
-    size_t weight = p.offset_bytes + p.within_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide) * size);
+    size_t forward = p.image_bytes + p.narrow_bytes, input = p.gradient_bytes + p.full_bytes;
+    size_t weight = p.offset_bytes + p.within_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide * l->size));
     size_t larger = forward > input ? forward : input;
     larger = larger > weight ? larger : weight;
-    return (gr_conv2d_bytes){ p.offset_bytes + p.panel_bytes, (larger + 127) / 64 * 64, p.lanes };
+    return (gr_conv2d_bytes){ p.offset_bytes + p.start_bytes + p.panel_bytes, (larger + 127) / 64 * 64, p.lanes };
 }
 
-/* MULADDV: c + x a in the lanes of m, a mask as INSIDE holds it; in the others c, or c + 0 a */
-#if defined(__AVX512F__)
-#define INSIDE_f32 __mmask16
-#define INSIDE_f64 __mmask8
-#define INSIDE_OF_f32(m) _mm512_movepi32_mask((__m512i)(m))
-#define INSIDE_OF_f64(m) _mm512_movepi64_mask((__m512i)(m))
-#define MULADDV_f32(x, a, c, m) ((f32_vec)_mm512_mask3_fmadd_ps((__m512)(x), (__m512)(a), (__m512)(c), m))
-#define MULADDV_f64(x, a, c, m) ((f64_vec)_mm512_mask3_fmadd_pd((__m512d)(x), (__m512d)(a), (__m512d)(c), m))
-#else
-#define INSIDE_f32 f32_mask
-#define INSIDE_f64 f64_mask
-#define INSIDE_OF_f32(m) (m)
-#define INSIDE_OF_f64(m) (m)
-#define MULADDV_f32(x, a, c, m) f32_fma((f32_vec)((f32_mask)(x) & (m)), a, c)
-#define MULADDV_f64(x, a, c, m) f64_fma((f64_vec)((f64_mask)(x) & (m)), a, c)
-#endif
 
-/* lane l of 16 bytes of x to `to` + l LANE step */
-#if VECTOR_BYTES == 64
-#define STORE_LANE(to, x, l) _mm_storeu_ps((float *)(void *)(to), _mm512_extractf32x4_ps((__m512)(x), l))
-#define STORE_LANES(S, to, step, x)                                                                                  \
-    (STORE_LANE(to, x, 0), STORE_LANE((to) + N(S, LANE) * (step), x, 1), STORE_LANE((to) + 2 * N(S, LANE) * (step), x, 2), \
-     STORE_LANE((to) + 3 * N(S, LANE) * (step), x, 3))
-#elif VECTOR_BYTES == 32
-#define STORE_LANE(to, x, l) _mm_storeu_ps((float *)(void *)(to), _mm256_extractf128_ps((__m256)(x), l))
-#define STORE_LANES(S, to, step, x) (STORE_LANE(to, x, 0), STORE_LANE((to) + N(S, LANE) * (step), x, 1))
-#else
-#define STORE_LANES(S, to, step, x) N(S, store)(to, x)
-#endif
-
-#define BODY "kernels/conv_body.h"
-#include "kernels/own_types.h"
-
-void FOR_ISA(gr__fill_conv)(gr_kernel_table *t)
+/* ---- between images and padded phase planes -------------------------------------------------------------------------*/
+/* Rows of an image, or of `images` that are `pitch` apart, to rows of a phase plane, or back: */
+typedef struct way {
+    bool back;
+    int64_t images, pitch;
+} way;
+/* `rows` of n elements, which are `step` apart in the image; those that follow each other without a gap on both sides are one. */
+static void move_rows(const plan *p, way o, int64_t rows, int64_t n, int64_t step, const void *image, int64_t image_next, const void *plane, int64_t plane_next)
 {
-    SET_FLOATS(conv2d, conv2d);
-    SET_FLOATS(conv2d_input, conv2d_input);
-    SET_FLOATS(conv2d_weight, conv2d_weight);
-    SET_FLOATS(conv2d_pack, conv2d_pack);
-    SET_FLOATS(conv2d_input_pack, conv2d_input_pack);
-    SET_FLOATS(conv2d_bytes, conv2d_bytes);
+    const gr_conv_loops *l = p->l;
+    if (rows > 0 && step == 1 && image_next == n && plane_next == n * p->lanes) n *= rows, rows = 1;
+    for (int64_t i = 0; i < rows; i++) {
+        void *x = at(l, image, i * image_next), *y = at(l, plane, i * plane_next);
+        if (p->lanes > 1) (o.back ? l->unweave : l->weave)(o.images, o.pitch, n, step, o.back ? y : x, o.back ? x : y);
+        else if (o.back) l->copy(n, 1, y, step, x);
+        else l->copy(n, step, x, 1, y);
+    }
+}
+
+/* From row i on of a phase plane, (a, b), and their places in the image. */
+static void move_phase(const plan *p, way o, int64_t a, int64_t b, int64_t i, int64_t rows, const void *x, const void *plane)
+{
+    const axis *r = &p->row, *c = &p->col;
+    const int64_t from = first_of(c, b), n = end_of(c, b) - from;
+    move_rows(p, o, rows, n, c->stride, at(p->l, x, (shift_of(r, a) + i * r->stride) * c->size + shift_of(c, b) + from * c->stride), r->stride * c->size,
+              at(p->l, plane, from * p->lanes), p->line);
+}
+
+/* `channels` planes h x w into planes of phases, pitch `channel` apart; what is padding stays as it is. */
+static void spread(const plan *p, int64_t images, int64_t pitch, int64_t channels, const void *x, void *out)
+{
+    const axis *r = &p->row, *c = &p->col;
+    for (int64_t k = 0; k < channels; k++)
+        for (int64_t f = 0; f < r->phases * c->phases; f++) {
+            const int64_t a = f / c->phases, top = first_of(r, a);
+            move_phase(p, (way){ false, images, pitch }, a, f % c->phases, top, end_of(r, a) - top, at(p->l, x, k * r->size * c->size),
+                       at(p->l, out, k * p->channel + f * p->plane + top * p->line));
+        }
+}
+
+/* `rows` of output planes oh x ow into planes, `plane` apart, whose rows are `next` apart; and back */
+static void move_results(const plan *p, way o, int64_t channels, int64_t rows, const void *y, const void *out, int64_t plane, int64_t next)
+{
+    const int64_t n = p->col.out;
+    for (int64_t k = 0; k < channels; k++) move_rows(p, o, rows, n, 1, at(p->l, y, k * p->row.out * n), n, at(p->l, out, k * plane), next);
+}
+
+/* ---- y from x and w ----------------------------------------------------------------------------------------------------*/
+/* packed: where each tap lies in an image; what each sum begins with; then the weights, for each group in panels of rows, tap after tap */
+void gr__conv2d_pack(const gr_conv_loops *l, const gr_conv2d_size *s, const void *w, const void *bias, void *packed)
+{
+    const plan p = plan_of(l, s);
+    int64_t *offset = packed;
+    const int64_t taps = s->kh * s->kw, count = s->cin * taps;
+    void *start = after(packed, p.offset_bytes), *a = after(start, p.start_bytes);
+    for (int64_t k = 0; k < count; k++) offset[k] = k / taps * p.channel + place_of(&p, k % taps / s->kw, k % taps % s->kw);
+    const int mr = rows_of(l, s->cout);
+    const int64_t rows = up(s->cout, mr) * mr;
+    memset(start, 0, p.start_bytes + p.panel_bytes);
+    for (int64_t g = 0; g < s->groups; g++) {
+        if (bias) l->copy(s->cout, 1, at(l, bias, g * s->cout), 1, at(l, start, g * rows));
+        for (int64_t o = 0; o < s->cout; o++)
+            l->copy(count, 1, at(l, w, (g * s->cout + o) * count), mr, at(l, a, g * rows * count + o / mr * mr * count + o % mr));
+    }
+}
+
+void gr__conv2d(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t first, int64_t end, const void *x, const void *packed, void *y, void *scratch)
+{
+    const plan p = plan_of(l, s);
+    const int mr = rows_of(l, s->cout);
+    const int64_t count = s->cin * s->kh * s->kw, image = s->groups * s->cin * s->h * s->w, result = s->cout * s->oh * s->ow, results = s->groups * result;
+    const int64_t blocks = up(s->cout, mr), panel = blocks * mr * count;
+    const char *start = (const char *)packed + p.offset_bytes, *a = start + p.start_bytes;
+    void *b = scratch, *wide = after(b, p.image_bytes);
+    memset(b, 0, p.image_bytes);
+    for (int64_t n = first; n < end; n += p.lanes) {
+        const int64_t images = least(p.lanes, end - n);
+        spread(&p, images, image, s->groups * s->cin, at(l, x, n * image), b);
+        for (int64_t g = 0; g < s->groups; g++) {
+            const gr_conv_taps k = { 1, count, 0, packed, at(l, start, g * blocks * mr), at(l, a, g * panel), mr * count };
+            for (int64_t r = 0; r < s->oh; r += p.band) {
+                const int64_t rows = least(p.band, s->oh - r), runs = p.lanes > 1 ? rows : 1, run = p.lanes > 1 ? p.run : (rows - 1) * p.line + s->ow;
+                for (int64_t i = 0; i < runs; i++)
+                    l->product(blocks, mr, run, &k, at(l, b, g * s->cin * p.channel + (r + i) * p.line), at(l, wide, i * p.next), p.narrow);
+                move_results(&p, (way){ true, images, results }, s->cout, rows, at(l, y, n * results + g * result + r * s->ow), wide, p.narrow, p.next);
+            }
+        }
+    }
+}
+
+/* ---- dx from dy and w: each phase plane is a convolution of dy with the taps that fall on it --------------------------*/
+/* packed: as of conv2d_pack, phase after phase, of each its taps: where they lie in dy, and their weights */
+void gr__conv2d_input_pack(const gr_conv_loops *l, const gr_conv2d_size *s, const void *w, void *packed)
+{
+    const plan p = plan_of(l, s);
+    const int mr = rows_of(l, s->cin);
+    const int64_t taps = s->kh * s->kw, blocks = up(s->cin, mr), panel = blocks * mr * s->cout * taps;
+    int64_t *offset = packed;
+    void *start = after(packed, p.offset_bytes), *a = after(start, p.start_bytes);
+    memset(start, 0, p.start_bytes + p.panel_bytes);
+    for (int64_t f = 0, before = 0; f < p.row.phases * p.col.phases; f++) {
+        const int64_t fa = f / p.col.phases, fb = f % p.col.phases, count = s->cout * taps_in(&p.row, fa) * taps_in(&p.col, fb);
+        int64_t k = 0;
+        for (int64_t kh = fa; kh < s->kh; kh += p.row.period)
+            for (int64_t kw = fb; kw < s->kw; kw += p.col.period, k += s->cout) {
+                for (int64_t o = 0; o < s->cout; o++)
+                    offset[before + k + o] = o * p.gradient + p.lead - (lead_of(&p.row, kh) * p.line + lead_of(&p.col, kw) * p.lanes);
+                for (int64_t i = 0; i < s->groups * s->cin; i++) {
+                    const int64_t g = i / s->cin, c = i % s->cin;
+                    l->copy(s->cout, s->cin * taps, at(l, w, (g * s->cout * s->cin + c) * taps + kh * s->kw + kw), mr,
+                            at(l, a, g * panel + before * blocks * mr + c / mr * mr * count + c % mr + k * mr));
+                }
+            }
+        before += count;
+    }
+}
+
+/* Rows i to i + rows - 1 of a phase plane; of images side by side 3 columns of one at a time, and by the taps alone that meet results. */
+static void phase_product(const gr_conv2d_size *s, const plan *p, int64_t a, int64_t b, int64_t i, int64_t rows, const gr_conv_taps *of_phase, const void *dy, void *out)
+{
+    const gr_conv_loops *l = p->l;
+    const int mr = rows_of(l, s->cin);
+    const int64_t blocks = up(s->cin, mr), columns = taps_in(&p->col, b), apart = columns * s->cout;
+    gr_conv_taps k = *of_phase;
+    k.rows = 1, k.count = taps_in(&p->row, a) * apart, k.apart = 0, k.panel = k.count * mr;
+    if (p->lanes == 1) {
+        l->product(blocks, mr, rows * p->line, &k, at(l, dy, i * p->line), out, p->full);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < p->col.len; j += 3) {
+            const int64_t n = least(3, p->col.len - j), q = j * p->lanes;
+            int64_t top, low, left, right;
+            taps_at(&p->row, a, i + r, i + r, &top, &low);
+            taps_at(&p->col, b, j, j + n - 1, &left, &right);
+            const int64_t first = top * apart + left * s->cout;
+            k.rows = low - top, k.count = (right - left) * s->cout, k.apart = apart;
+            k.offset = of_phase->offset + first, k.a = at(l, of_phase->a, first * mr);
+            l->product(blocks, mr, n * p->lanes, &k, at(l, dy, (i + r) * p->line + q), at(l, out, r * p->line + q), p->full);
+        }
+}
+
+void gr__conv2d_input(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t first, int64_t end, const void *dy, const void *packed, void *dx, void *scratch)
+{
+    const plan p = plan_of(l, s);
+    const int mr = rows_of(l, s->cin);
+    const int64_t phases = p.row.phases * p.col.phases, plane = s->h * s->w, image = s->groups * s->cin * plane, result = s->groups * s->cout * s->oh * s->ow;
+    const int64_t *offset = packed, blocks = up(s->cin, mr), panel = blocks * mr * s->cout * s->kh * s->kw;
+    const char *start = (const char *)packed + p.offset_bytes, *a = start + p.start_bytes;
+    void *b = scratch, *wide = after(b, p.gradient_bytes);
+    if (p.row.stride > 1 || p.col.stride > 1) memset(at(l, dx, first * image), 0, (size_t)((end - first) * image * l->size)); /* some have no tap */
+    memset(b, 0, p.gradient_bytes);
+    for (int64_t n = first; n < end && s->cin > 0; n += p.lanes) {
+        const int64_t images = least(p.lanes, end - n);
+        move_results(&p, (way){ false, images, result }, s->groups * s->cout, p.row.out, at(l, dy, n * result), at(l, b, p.lead), p.gradient, p.line);
+        for (int64_t g = 0; g < s->groups; g++)
+            for (int64_t f = 0, before = 0; f < phases; f++) {
+                const int64_t fa = f / p.col.phases, fb = f % p.col.phases, last = end_of(&p.row, fa);
+                const gr_conv_taps k = { .offset = offset + before, .start = start, .a = at(l, a, g * panel + before * blocks * mr) };
+                for (int64_t i = first_of(&p.row, fa), rows; i < last; i += rows) {
+                    rows = least(p.rows, last - i);
+                    phase_product(s, &p, fa, fb, i, rows, &k, at(l, b, g * s->cout * p.gradient), wide);
+                    for (int64_t c = 0; c < s->cin; c++)
+                        move_phase(&p, (way){ true, images, image }, fa, fb, i, rows, at(l, dx, n * image + (g * s->cin + c) * plane), at(l, wide, c * p.full));
+                }
+                before += s->cout * taps_in(&p.row, fa) * taps_in(&p.col, fb);
+            }
+    }
+}
+
+/* ---- dw from x and dy: dot products along the positions ------------------------------------------------------------------*/
+void gr__conv2d_weight(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t first, int64_t end, const void *x, const void *dy, void *dw, void *scratch)
+{
+    const plan p = plan_of(l, s);
+    const int64_t taps = s->kh * s->kw, count = s->cin * taps, image = s->groups * s->cin * s->h * s->w, result = s->groups * s->cout * s->oh * s->ow;
+    const int64_t chunk = least(p.images, most(1, end - first)), x_step = (int64_t)p.image_bytes / l->size, dy_step = s->groups * s->cout * p.wide;
+    int64_t *offset = scratch;
+    void *within = after(scratch, p.offset_bytes), *b = after(within, p.within_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
+    for (int64_t k = 0; k < count; k++) offset[k] = k / taps * p.channel + place_of(&p, k % taps / s->kw, k % taps % s->kw);
+    memset(within, 0, p.within_bytes);
+    for (int64_t q = 0, line = p.lanes > 1 ? p.run : p.line, some = p.lanes > 1 ? p.run : p.col.out; q < p.run; q += line)
+        memset(at(l, within, q), -1, (size_t)(some * l->size));
+    memset(dw, 0, (size_t)(s->groups * s->cout * count * l->size));
+    memset(b, 0, (size_t)chunk * p.image_bytes);
+    if (p.lanes == 1) memset(g, 0, (size_t)(chunk * dy_step * l->size)); /* what lies between rows */
+    for (int64_t n = first; n < end; n += chunk * p.lanes) {
+        const int64_t images = least(chunk * p.lanes, end - n);
+        for (int64_t m = 0; m < images; m += p.lanes) {
+            const int64_t some = least(p.lanes, images - m), i = m / p.lanes;
+            spread(&p, some, image, s->groups * s->cin, at(l, x, (n + m) * image), at(l, b, i * x_step));
+            move_results(&p, (way){ false, some, result }, s->groups * s->cout, p.row.out, at(l, dy, (n + m) * result), at(l, g, i * dy_step), p.wide, p.next);
+        }
+        const bool apart = p.lanes > 1; /* then the rows of one block are what images are else */
+        gr_conv_dots d = { .images = apart ? p.runs : images, .n = p.run, .within = within, .pitch = p.wide, .row = count };
+        d.x_step = apart ? p.line : x_step, d.dy_step = apart ? p.next : dy_step;
+        for (int64_t o = 0; o < s->groups * s->cout; o += least(l->dots, s->cout - o % s->cout))
+            for (int64_t k = 0, nt; k < count; k += nt) {
+                nt = count - k >= l->taps ? l->taps : 1;
+                d.offset = offset + k, d.x = at(l, b, o / s->cout * s->cin * p.channel), d.dy = at(l, g, o * p.wide), d.dw = at(l, dw, o * count + k);
+                l->each_dots[least(l->dots, s->cout - o % s->cout)][nt > 1](&d);
+            }
+    }
 }

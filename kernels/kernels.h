@@ -123,8 +123,10 @@ typedef void gr_gemm_part_fn(const gr_gemm_size *s, int64_t first, int64_t end, 
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
  * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1.
  * conv2d: (x, w) -> y; conv2d_input: (y, w) -> x and conv2d_weight: (x, y) -> w are its adjoints. They work on the images
- * first to end - 1 of all; w is the packed one of conv2d_pack or conv2d_input_pack, and the result w that of these images alone.
- * Memory for it and for scratch, of each call that runs at a time, as conv2d_bytes says. */
+ * first to end - 1 of all; w is the packed one of conv2d_pack (with the bias that each y begins with, NULL for none) or
+ * conv2d_input_pack, and the result w that of these images alone. Memory for it and for scratch, of each call that runs at a time,
+ * as conv2d_bytes says. What they call is in the table. */
+typedef struct gr_conv_loops gr_conv_loops;
 typedef struct gr_conv2d_size {
     int64_t n, groups, cin, cout; /* channels of one group */
     int64_t h, w, kh, kw, oh, ow, stride[2], padding[2], dilation[2];
@@ -133,8 +135,11 @@ typedef struct gr_conv2d_bytes {
     size_t packed, scratch; /* multiples of 64; scratch 2^63: more than there is */
     int64_t images;         /* that are worked on together: best called for multiples of them */
 } gr_conv2d_bytes;
-typedef void gr_conv2d_pack_fn(const gr_conv2d_size *s, const void *w, void *packed);
-typedef void gr_conv2d_fn(const gr_conv2d_size *s, int64_t first, int64_t end, const void *a, const void *b, void *out, void *scratch);
+gr_conv2d_bytes gr__conv2d_bytes(const gr_conv_loops *l, const gr_conv2d_size *s); /* enough for each of the three */
+void gr__conv2d_pack(const gr_conv_loops *l, const gr_conv2d_size *s, const void *w, const void *bias, void *packed);
+void gr__conv2d_input_pack(const gr_conv_loops *l, const gr_conv2d_size *s, const void *w, void *packed);
+typedef void gr_conv2d_fn(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t first, int64_t end, const void *a, const void *b, void *out, void *scratch);
+gr_conv2d_fn gr__conv2d, gr__conv2d_input, gr__conv2d_weight;
 
 /* Pooling of contiguous planes [h, w] of less than 2^31 elements into [oh, ow] windows; positions count the elements of a plane.
  * argmax_pool2d: the first largest of each window, a NaN being larger than all; padding <= k / 2.
@@ -187,9 +192,7 @@ typedef struct gr_kernel_table {
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
     int64_t (*gemm_units)(const gr_gemm_size *s, int type);
     size_t (*gemm_part_scratch)(const gr_gemm_size *s, int type);      /* often 0 */
-    gr_conv2d_pack_fn *conv2d_pack[GR_K_TYPES], *conv2d_input_pack[GR_K_TYPES];
-    gr_conv2d_fn *conv2d[GR_K_TYPES], *conv2d_input[GR_K_TYPES], *conv2d_weight[GR_K_TYPES];
-    gr_conv2d_bytes (*conv2d_bytes[GR_K_TYPES])(const gr_conv2d_size *s); /* enough for each of the three */
+    const gr_conv_loops *conv[GR_K_TYPES];
     gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];
     gr_max_tiles_fn *max_tiles[GR_K_TYPES];
     gr_max_tiles_dx_fn *max_tiles_dx[GR_K_TYPES];

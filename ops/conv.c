@@ -115,6 +115,7 @@ static bool conv2d_weight_shape(gr_call *k)
 
 /* ---- forward -----------------------------------------------------------------------------------------------------*/
 typedef struct conv_job {
+    const gr_conv_loops *l;
     const gr_conv2d_size *s;
     gr_conv2d_fn *fn;
     const void *a, *b;
@@ -134,7 +135,7 @@ static void some_images(void *user, int64_t begin, int64_t end, int worker)
 {
     const conv_job *j = user;
     const int64_t last = end * j->images < j->s->n ? end * j->images : j->s->n;
-    j->fn(j->s, begin * j->images, last, j->a, j->b, j->out, j->scratch + (size_t)worker * j->scratch_bytes);
+    j->fn(j->l, j->s, begin * j->images, last, j->a, j->b, j->out, j->scratch + (size_t)worker * j->scratch_bytes);
 }
 /* the first part writes into the result, the others beside it */
 static void some_parts(void *user, int64_t begin, int64_t end, int worker)
@@ -143,7 +144,7 @@ static void some_parts(void *user, int64_t begin, int64_t end, int worker)
     for (int64_t i = begin; i < end; i++) {
         const int64_t first = i * j->images, rest = j->s->n - first;
         char *out = i ? j->parts + (size_t)(i - 1) * j->part_bytes : j->out;
-        j->fn(j->s, first, first + (rest < j->images ? rest : j->images), j->a, j->b, out, j->scratch + (size_t)worker * j->scratch_bytes);
+        j->fn(j->l, j->s, first, first + (rest < j->images ? rest : j->images), j->a, j->b, out, j->scratch + (size_t)worker * j->scratch_bytes);
     }
 }
 
@@ -159,28 +160,30 @@ static int64_t parts_of(const gr_conv2d_size *s, int64_t results)
     return most < 2 ? 1 : (int64_t)most < s->n ? (int64_t)most : s->n;
 }
 
-static bool forward(const gr_call *k, gr_tensor *y, gr_conv2d_pack_fn *const *pack, gr_conv2d_fn *const *fn)
+/* conv2d, with a bias or without, and conv2d_input */
+static bool conv2d_forward(const gr_call *k, gr_tensor *y)
 {
+    const bool input = k->op == &gr_op_conv2d_input;
     gr_call again = *k;
     gr_conv2d_size s;
     if (y->numel == 0) return true;
     if (!sizes_of(&again, &s)) return false;
-    const int type = gr__k(k->dtype);
-    const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes[type](&s);
+    const gr_conv_loops *l = gr__kernels()->conv[gr__k(k->dtype)];
+    const gr_conv2d_bytes bytes = gr__conv2d_bytes(l, &s);
     const double ns = image_ns(&s) * (double)bytes.images;
     const int64_t parts = (s.n + bytes.images - 1) / bytes.images;
     const size_t workers = (size_t)gr__parallel_workers(k->ctx, ns * (double)parts);
     gr_block *memory = gr__block_new(k->ctx, bytes.packed + (bytes.scratch >> 56 ? 1 : workers) * bytes.scratch);
     if (!memory) return false;
     char *packed = gr__block_data(memory);
-    conv_job j = { .s = &s, .fn = fn[type], .a = k->in[0]->data, .b = packed, .out = y->data, .scratch = packed + bytes.packed, .scratch_bytes = bytes.scratch, .images = bytes.images };
-    pack[type](&s, k->in[1]->data, packed);
+    conv_job j = { .l = l, .s = &s, .fn = input ? gr__conv2d_input : gr__conv2d, .a = k->in[0]->data, .b = packed, .out = y->data, .scratch = packed + bytes.packed,
+                   .scratch_bytes = bytes.scratch, .images = bytes.images };
+    if (input) gr__conv2d_input_pack(l, &s, k->in[1]->data, packed);
+    else gr__conv2d_pack(l, &s, k->in[1]->data, k->n > 2 ? k->in[2]->data : NULL, packed);
     gr__parallel_ranges(k->ctx, parts, ns, some_images, &j);
     gr__block_unref(k->ctx, memory);
     return true;
 }
-static bool conv2d_forward(const gr_call *k, gr_tensor *y) { return forward(k, y, gr__kernels()->conv2d_pack, gr__kernels()->conv2d); }
-static bool conv2d_input_forward(const gr_call *k, gr_tensor *y) { return forward(k, y, gr__kernels()->conv2d_input_pack, gr__kernels()->conv2d_input); }
 
 static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y)
 {
@@ -189,7 +192,8 @@ static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y)
     if (y->numel == 0) return true;
     if (!sizes_of(&again, &s)) return false;
     const int type = gr__k(k->dtype);
-    const gr_conv2d_bytes bytes = gr__kernels()->conv2d_bytes[type](&s);
+    const gr_conv_loops *l = gr__kernels()->conv[type];
+    const gr_conv2d_bytes bytes = gr__conv2d_bytes(l, &s);
     const int64_t most = parts_of(&s, y->numel) * bytes.images, images = (s.n + most - 1) / most * bytes.images, parts = images ? (s.n + images - 1) / images : 1;
     const size_t part = ((size_t)y->numel * gr__type_size(k->dtype) + 63) / 64 * 64, scratch = bytes.scratch;
     const double ns = image_ns(&s) * (double)images;
@@ -197,7 +201,7 @@ static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y)
     gr_block *memory = gr__block_new(k->ctx, (size_t)(parts - 1) * part + (scratch >> 56 ? 1 : workers) * scratch);
     if (!memory) return false;
     char *beside = gr__block_data(memory);
-    conv_job j = { .s = &s, .fn = gr__kernels()->conv2d_weight[type], .a = k->in[0]->data, .b = k->in[1]->data, .out = y->data, .parts = beside,
+    conv_job j = { .l = l, .s = &s, .fn = gr__conv2d_weight, .a = k->in[0]->data, .b = k->in[1]->data, .out = y->data, .parts = beside,
                    .scratch = beside + (size_t)(parts - 1) * part, .scratch_bytes = scratch, .part_bytes = part, .images = images };
     gr__parallel_ranges(k->ctx, parts, ns, some_parts, &j);
     for (int64_t i = 0; i + 1 < parts; i++)
@@ -407,7 +411,7 @@ const gr_op gr_op_conv2d = { .name = "conv2d", .formula = "y[o, i, j] = sum of x
                              .samples = conv2d_samples, .bad = conv2d_bad };
 const gr_op gr_op_conv2d_input = { .name = "conv2d_input", .formula = "y[c, i s - p + k d, j s - p + l d] += g[o, i, j] w[o, c, k, l]",
                                    .gradient = "dg = conv2d(dy, w); dw = conv2d_weight(dy, g)", .arity = 2, .attr_size = sizeof(conv_attr),
-                                   .shape = conv2d_input_shape, .forward = conv2d_input_forward, .vjp = conv2d_input_vjp, .describe = describe,
+                                   .shape = conv2d_input_shape, .forward = conv2d_forward, .vjp = conv2d_input_vjp, .describe = describe,
                                    .reference_tensor = reference, .samples = input_samples, .bad = input_bad };
 const gr_op gr_op_conv2d_weight = { .name = "conv2d_weight", .formula = "y[o, c, k, l] += x[c, i s - p + k d, j s - p + l d] g[o, i, j]",
                                     .gradient = "dx = conv2d_input(g, dy); dg = conv2d(x, dy)", .arity = 2, .attr_size = sizeof(conv_attr),

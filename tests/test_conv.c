@@ -246,15 +246,16 @@ static void compare(const gr_kernel_table *t, const gr_conv2d_size *s, int type,
     for (int64_t i = 0; i < ny; i++) put(y, type, i, (double)(i % 5 - 2));
     double *want[3] = { calloc((size_t)ny + 1, 8), calloc((size_t)nx + 1, 8), calloc((size_t)nw + 1, 8) };
     const int64_t count[3] = { ny, nx, nw };
-    const gr_conv2d_bytes bytes = t->conv2d_bytes[type](s);
+    const gr_conv_loops *l = t->conv[type];
+    const gr_conv2d_bytes bytes = gr__conv2d_bytes(l, s);
     const int64_t half = s->n / 2; /* images may be taken in parts */
     void *scratch = aligned_alloc(64, bytes.scratch), *packed = aligned_alloc(64, bytes.packed + 64);
     naive(s, type, x, w, want[0], want[1], want[2]);
     for (int f = 0; f < 3; f++) {
         void *out = operand_between(count[f], type, 1, right);
-        if (f == 0) t->conv2d_pack[type](s, w, packed), t->conv2d[type](s, 0, half, x, packed, out, scratch), t->conv2d[type](s, half, s->n, x, packed, out, scratch);
-        if (f == 1) t->conv2d_input_pack[type](s, w, packed), t->conv2d_input[type](s, 0, half, y, packed, out, scratch), t->conv2d_input[type](s, half, s->n, y, packed, out, scratch);
-        if (f == 2) t->conv2d_weight[type](s, 0, s->n, x, y, out, scratch);
+        if (f == 0) gr__conv2d_pack(l, s, w, NULL, packed), gr__conv2d(l, s, 0, half, x, packed, out, scratch), gr__conv2d(l, s, half, s->n, x, packed, out, scratch);
+        if (f == 1) gr__conv2d_input_pack(l, s, w, packed), gr__conv2d_input(l, s, 0, half, y, packed, out, scratch), gr__conv2d_input(l, s, half, s->n, y, packed, out, scratch);
+        if (f == 2) gr__conv2d_weight(l, s, 0, s->n, x, y, out, scratch);
         int64_t i = 0;
         while (i < count[f] && get(out, type, i) == want[f][i]) i++;
         if (i < count[f]) test_errors++, printf("# %s: case %d, type %d, function %d: [%d] is %g, not %g\n", t->isa, number, type, f, (int)i, get(out, type, i), want[f][i]);
