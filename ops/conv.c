@@ -2,6 +2,7 @@
  * two, so that derivatives of any order exist:
  *
  *   conv2d         y = x * w      dx = conv2d_input(dy, w)    dw = conv2d_weight(x, dy)
+ *   conv2d_bias    y = b + x * w  the same                    db = dy, summed over images and positions
  *   conv2d_input   y = g *' w     dg = conv2d(dy, w)          dw = conv2d_weight(dy, g)
  *   conv2d_weight  y = x *" g     dx = conv2d_input(g, dy)    dg = conv2d(x, dy)
  *
@@ -101,6 +102,15 @@ static bool conv2d_shape(gr_call *k)
 {
     gr_conv2d_size s;
     return sizes_of(k, &s) && shaped(k, s.n, s.groups * s.cout, s.oh, s.ow);
+}
+static bool conv2d_bias_shape(gr_call *k)
+{
+    const gr_tensor *x = k->in[0], *bias = k->in[2];
+    if (!conv2d_shape(k)) return false;
+    if (bias->ndim != 1 || bias->dims[0] != k->dim[1])
+        return gr_reject(k, GR_ESHAPE, "a bias is [out]", "the bias does not fit %lld output channels", (long long)k->dim[1]);
+    if (bias->dtype != x->dtype) return gr_reject(k, GR_EDTYPE, "convert with gr_astype", "the bias is %s", gr_dtype_name((gr_type)bias->dtype));
+    return gr_is_contiguous(bias) || gr_reject(k, GR_EVALUE, "call gr_conv2d, which copies", "the bias is not contiguous");
 }
 static bool conv2d_input_shape(gr_call *k)
 {
@@ -232,6 +242,11 @@ static gr_tensor *conv2d_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
     return i == 0 ? by_image(dy, y->in[1], y->attr, y->in[0]) : by_kernel(y->in[0], dy, y->attr, y->in[1]);
 }
+static gr_tensor *conv2d_bias_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    const int64_t channels = y->dims[1];
+    return i < 2 ? conv2d_vjp(y, dy, i) : gr_reshape(gr_sum_to(dy, GR_SHAPE(channels, 1, 1)), GR_SHAPE(channels));
+}
 static gr_tensor *conv2d_input_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
     return i == 0 ? forth(dy, y->in[1], y->attr) : by_kernel(dy, y->in[0], y->attr, y->in[1]);
@@ -263,7 +278,7 @@ static bool reference(const gr_call *k, double *const *x, double *y)
 {
     gr_call again = *k;
     gr_conv2d_size s;
-    for (int64_t i = 0; i < gr__count(k->ndim, k->dim); i++) y[i] = 0;
+    for (int64_t i = 0; i < gr__count(k->ndim, k->dim); i++) y[i] = k->n > 2 ? x[2][i / (k->dim[2] * k->dim[3]) % k->dim[1]] : 0;
     if (!sizes_of(&again, &s)) return false;
     if (k->op == &gr_op_conv2d_input) each_product(&s, to_x, y, x[1], x[0]);
     else if (k->op == &gr_op_conv2d_weight) each_product(&s, to_w, x[0], y, x[1]);
@@ -285,12 +300,27 @@ static conv_attr attributes(const gr_conv2d_opts *o)
     return a;
 }
 
-static bool same_type(gr_tensor **x, gr_tensor **w)
+/* x[0] to x[n - 1], contiguous floats of one type */
+static bool same_type(gr_tensor **x, int n)
 {
-    gr_type type = (*x)->dtype > (*w)->dtype ? (gr_type)(*x)->dtype : (gr_type)(*w)->dtype;
-    if (type < GR_F32) type = gr__float_type((*x)->ctx);
-    *x = gr_astype(*x, type), *w = gr_astype(*w, type);
-    return *x && *w;
+    gr_type type = (gr_type)x[0]->dtype;
+    for (int i = 1; i < n; i++)
+        if ((gr_type)x[i]->dtype > type) type = (gr_type)x[i]->dtype;
+    if (type < GR_F32) type = gr__float_type(x[0]->ctx);
+    for (int i = 0; i < n; i++)
+        if (!(x[i] = gr_contiguous(gr_astype(x[i], type)))) return false;
+    return true;
+}
+
+gr_tensor *gr_conv2d_with(gr_tensor *x, gr_tensor *w, gr_conv2d_opts o)
+{
+    gr_tensor *in[] = { x, w, o.bias };
+    const int n = o.bias ? 3 : 2;
+    const gr_op *op = o.bias ? &gr_op_conv2d_bias : &gr_op_conv2d;
+    for (int i = 0; i < n; i++)
+        if (!gr__ready(in[i]) || in[i]->ctx != x->ctx) return gr_apply(op, in, n, NULL);
+    const conv_attr a = attributes(&o);
+    return same_type(in, n) ? gr_apply(op, in, n, &a) : NULL;
 }
 
 static gr_tensor *biased(gr_tensor *y, gr_tensor *bias)
@@ -299,22 +329,17 @@ static gr_tensor *biased(gr_tensor *y, gr_tensor *bias)
     if (bias->ndim == 1 && bias->dims[0] == y->dims[1]) return (gr_add)(y, gr_reshape(bias, GR_SHAPE(bias->dims[0], 1, 1)));
     char text[256];
     gr__format_tensor_ref(text, sizeof text, bias);
-    gr_fail(y->ctx, GR_ESHAPE, "conv2d: the bias %s does not fit %lld output channels. Fix: give it the shape [%lld]", text, (long long)y->dims[1], (long long)y->dims[1]);
+    gr_fail(y->ctx, GR_ESHAPE, "conv_transpose2d: the bias %s does not fit %lld output channels. Fix: give it the shape [%lld]", text, (long long)y->dims[1], (long long)y->dims[1]);
     return NULL;
-}
-
-gr_tensor *gr_conv2d_with(gr_tensor *x, gr_tensor *w, gr_conv2d_opts o)
-{
-    if (!gr__ready(x) || !w || w->ctx != x->ctx) return gr_apply(&gr_op_conv2d, (gr_tensor *[]){ x, w }, 2, NULL);
-    conv_attr a = attributes(&o);
-    return same_type(&x, &w) ? biased(forth(x, w, &a), o.bias) : NULL;
 }
 
 gr_tensor *gr_conv_transpose2d_with(gr_tensor *x, gr_tensor *w, gr_conv2d_opts o)
 {
     if (!gr__ready(x) || !w || w->ctx != x->ctx) return gr_apply(&gr_op_conv2d_input, (gr_tensor *[]){ x, w }, 2, NULL);
     conv_attr a = attributes(&o);
-    if (!same_type(&x, &w)) return NULL;
+    gr_tensor *in[] = { x, w };
+    if (!same_type(in, 2)) return NULL;
+    x = in[0], w = in[1];
     int64_t size[2] = { 0, 0 };
     for (int d = 0; d < 2 && x->ndim == 4 && w->ndim == 4; d++) {
         int64_t steps = x->dims[2 + d] - 1, taps = w->dims[2 + d] - 1;
@@ -338,10 +363,17 @@ static gr_tensor *grouped(gr_tensor **x) { return gr_conv2d(x[0], x[1], .groups 
 static gr_tensor *everything(gr_tensor **x) { return gr_conv2d(x[0], x[1], .stride = { 3, 2 }, .padding = { 2, 3 }, .dilation = { 2, 4 }, .groups = 2); }
 #define SAMPLES                                                                                                      \
     { "[2, 2, 4, 4]; [3, 2, 3, 3]", plain }, { "[2, 2, 3, 4]; [3, 2, 1, 1]", plain }, { "[0, 1, 3, 3]; [2, 1, 2, 2]", plain }, \
-    { "[1, 1, 3, 3]; [2, 1, 3, 2]; [2]", with_bias }, { "[1, 2, 3, 3]; [1, 2, 3, 2]", padded }, { "[1, 1, 5, 7]; [2, 1, 2, 3]", strided }, \
+    { "[1, 2, 3, 3]; [1, 2, 3, 2]", padded }, { "[1, 1, 5, 7]; [2, 1, 2, 3]", strided }, \
     { "[1, 1, 5, 6]; [1, 1, 3, 2]", dilated }, { "[2, 4, 3, 2]; [4, 2, 2, 2]", grouped }, { "[1, 2, 6, 6]; [2, 1, 3, 3]", everything },    \
     { "[2, 1, 2, 3]; [0, 1, 2, 2]", plain }, { "[2, 0, 2, 3]; [2, 0, 2, 2]", plain }, { "[1, 1, 3, 21]; [9, 1, 2, 2]", padded }
 static const gr_sample conv2d_samples[] = { SAMPLES, { NULL, NULL } };
+static gr_tensor *biased_everything(gr_tensor **x)
+{
+    return gr_conv2d(x[0], x[1], .bias = x[2], .stride = { 3, 2 }, .padding = { 2, 3 }, .dilation = { 2, 4 }, .groups = 2);
+}
+static const gr_sample bias_samples[] = {
+    { "[1, 1, 3, 3]; [2, 1, 3, 2]; [2]", with_bias }, { "[1, 2, 6, 6]; [2, 1, 3, 3]; [2]", biased_everything }, { "[2, 1, 3, 4]; [9, 1, 1, 1]; [9]", with_bias },
+    { "[0, 1, 3, 3]; [2, 1, 2, 2]; [2]", with_bias }, { "[2, 0, 2, 3]; [2, 0, 2, 2]; [2]", with_bias }, { "[2, 1, 2, 3]; [0, 1, 2, 2]; [0]", with_bias }, { NULL, NULL } };
 
 static gr_tensor *no_step(gr_tensor **x) { return gr_conv2d(x[0], x[1], .stride = { -1, 1 }); }
 static gr_tensor *less_padding(gr_tensor **x) { return gr_conv2d(x[0], x[1], .padding = { 0, -2 }); }
@@ -362,7 +394,18 @@ static const gr_bad_call conv2d_bad[] = {
     { "[1, 1, 3, 3]; [1, 1, 2, 0]", plain, GR_ESHAPE, "conv2d([1, 1, 3, 3], [1, 1, 2, 0]): the kernel is 2 x 0. Fix: 1 x 1 is the smallest" },
     { "[1, 1, 3, 3]; [1, 1, 5, 2]", plain, GR_ESHAPE,
       "conv2d([1, 1, 3, 3], [1, 1, 5, 2]): the kernel spans 5 along dimension 2, the image with padding 3. Fix: add padding, or take a smaller kernel" },
-    { "[1, 1, 3, 3]; [2, 1, 2, 2]; [3]", with_bias, GR_ESHAPE, "conv2d: the bias [3] does not fit 2 output channels. Fix: give it the shape [2]" },
+    { NULL, NULL, GR_OK, NULL } };
+static gr_tensor *raw_bias(gr_tensor **x)
+{
+    return gr_apply(&gr_op_conv2d_bias, (gr_tensor *[]){ x[0], x[1], x[2] }, 3, &(conv_attr){ .stride = { 1, 1 }, .dilation = { 1, 1 }, .groups = 1 });
+}
+static gr_tensor *raw_apart(gr_tensor **x) { return raw_bias((gr_tensor *[]){ x[0], x[1], gr_broadcast_to(x[2], GR_SHAPE(2)) }); }
+static const gr_bad_call bias_bad[] = {
+    { "[1, 1, 3, 3]; [2, 1, 2, 2]; [3]", with_bias, GR_ESHAPE, "conv2d_bias([1, 1, 3, 3], [2, 1, 2, 2], [3]): the bias does not fit 2 output channels. Fix: a bias is [out]" },
+    { "[1, 1, 3, 3]; [2, 1, 2, 2]; [2, 1]", with_bias, GR_ESHAPE, "conv2d_bias([1, 1, 3, 3], [2, 1, 2, 2], [2, 1]): the bias does not fit 2 output channels. Fix: a bias is [out]" },
+    { "[1, 1, 3, 3]; [2, 1, 2, 2]; i64 [2]", raw_bias, GR_EDTYPE, "conv2d_bias([1, 1, 3, 3], [2, 1, 2, 2], i64 [2]): the bias is i64. Fix: convert with gr_astype" },
+    { "[1, 1, 3, 3]; [2, 1, 2, 2]; [1]", raw_apart, GR_EVALUE, "conv2d_bias([1, 1, 3, 3], [2, 1, 2, 2], [2]): the bias is not contiguous. Fix: call gr_conv2d, which copies" },
+    { "[1, 3, 3]; [1, 1, 2, 2]; [1]", with_bias, GR_ESHAPE, "conv2d_bias([1, 3, 3], [1, 1, 2, 2], [1]): input 0 has rank 3, not 4. " RANKS },
     { NULL, NULL, GR_OK, NULL } };
 
 /* conv2d_input of inputs that are like y and w, conv2d_weight of inputs like x and y */
@@ -409,6 +452,10 @@ const gr_op gr_op_conv2d = { .name = "conv2d", .formula = "y[o, i, j] = sum of x
                              .gradient = "dx = conv2d_input(dy, w); dw = conv2d_weight(x, dy)", .arity = 2, .attr_size = sizeof(conv_attr),
                              .shape = conv2d_shape, .forward = conv2d_forward, .vjp = conv2d_vjp, .describe = describe, .reference_tensor = reference,
                              .samples = conv2d_samples, .bad = conv2d_bad };
+const gr_op gr_op_conv2d_bias = { .name = "conv2d_bias", .formula = "y[o, i, j] = b[o] + sum of x[c, i s - p + k d, j s - p + l d] w[o, c, k, l]",
+                                  .gradient = "dx = conv2d_input(dy, w); dw = conv2d_weight(x, dy); db = sum(dy)", .arity = 3, .attr_size = sizeof(conv_attr),
+                                  .shape = conv2d_bias_shape, .forward = conv2d_forward, .vjp = conv2d_bias_vjp, .describe = describe, .reference_tensor = reference,
+                                  .samples = bias_samples, .bad = bias_bad };
 const gr_op gr_op_conv2d_input = { .name = "conv2d_input", .formula = "y[c, i s - p + k d, j s - p + l d] += g[o, i, j] w[o, c, k, l]",
                                    .gradient = "dg = conv2d(dy, w); dw = conv2d_weight(dy, g)", .arity = 2, .attr_size = sizeof(conv_attr),
                                    .shape = conv2d_input_shape, .forward = conv2d_forward, .vjp = conv2d_input_vjp, .describe = describe,

@@ -230,7 +230,7 @@ GR_API gr_tensor *gr_matmul(gr_tensor *a, gr_tensor *b);
 GR_API gr_tensor *gr_addmm(gr_tensor *b, gr_tensor *x, gr_tensor *w);
 
 /* y[n, o, i, j] = bias[o] + sum over c, k, l of x[n, c, i s - p + k d, j s - p + l d] w[o, c, k, l], zero outside the image:
- * the cross-correlation that networks call convolution.      dx = conv2d_input(dy, w), dw = conv2d_weight(x, dy)
+ * the cross-correlation that networks call convolution.      dx = conv2d_input(dy, w), dw = conv2d_weight(x, dy), dbias = sum of dy
  * x: [n, in, h, w]   w: [out, in / groups, kh, kw]   bias: [out]   y: [n, out, (h + 2 p - d (kh - 1) - 1) / s + 1, ...]
  * Group g of the output channels reads group g of the input channels. Numbers are for rows, then columns: .stride = {2, 2}.
  * Zeros of padding are multiplied like other numbers: with an infinite weight they give NaN.
@@ -308,7 +308,7 @@ GR_API gr_tensor *gr_cross_entropy_rows(gr_tensor *x, gr_tensor *t);
     X(heaviside) X(same) X(max_share)                                                                                      \
     X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin) X(logsumexp) X(softmax) X(log_softmax) X(layer_norm)                   \
     X(broadcast_to) X(sum_to) X(reshape) X(permute) X(contiguous) X(slice) X(unslice) X(cat)                          \
-    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(addmm) X(conv2d) X(conv2d_input) X(conv2d_weight)        \
+    X(gather) X(scatter_add) X(index_select) X(index_add) X(matmul) X(addmm) X(conv2d) X(conv2d_bias) X(conv2d_input) X(conv2d_weight)        \
     X(argmax_pool2d) X(max_pool2d) X(max_unpool2d) X(attention) X(lstm_steps) X(cross_entropy)
 #define GR_OP_DECLARE(name) GR_API extern const gr_op gr_op_##name;
 GR_OPS(GR_OP_DECLARE)

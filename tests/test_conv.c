@@ -126,6 +126,28 @@ TEST(every_element_of_a_padded_and_strided_convolution_is_that_of_pytorch)
     gr_ctx_free(c);
 }
 
+TEST(a_convolution_with_a_bias_equals_its_composition)
+{
+    gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64 });
+    gr_tensor *in[] = { gr_randn(c, GR_SHAPE(9, 2, 6, 5)), gr_randn(c, GR_SHAPE(3, 2, 3, 2)), gr_randn(c, GR_SHAPE(3)) }, *loss[2], *g[2][3];
+    for (int i = 0; i < 3; i++) gr_requires_grad(in[i]);
+    gr_tensor *y[] = { gr_conv2d(in[0], in[1], .bias = in[2], .padding = { 1, 1 }),
+                       gr_add(gr_conv2d(in[0], in[1], .padding = { 1, 1 }), gr_reshape(in[2], GR_SHAPE(3, 1, 1))) };
+    gr_tensor *weight = gr_randn(c, gr_dims_like(y[0]));
+    for (int k = 0; k < 2; k++) {
+        loss[k] = gr_sum(gr_mul(gr_square(y[k]), weight));
+        CHECK(gr_grads(loss[k], in, 3, g[k], .retain_graph = true));
+    }
+    CHECK_NEAR(gr_item(gr_max(gr_abs(gr_sub(y[0], y[1])))), 0, 1e-14);
+    for (int i = 0; i < 3; i++) {
+        gr_tensor *v = gr_randn(c, gr_dims_like(in[i]));
+        CHECK_NEAR(gr_item(gr_max(gr_abs(gr_sub(g[0][i], g[1][i])))), 0, 1e-11);
+        CHECK_NEAR(gr_item(gr_max(gr_abs(gr_sub(gr_hvp(loss[0], in[i], v), gr_hvp(loss[1], in[i], v))))), 0, 1e-10);
+    }
+    CHECK_STR(gr_message(c), "");
+    gr_ctx_free(c);
+}
+
 /* An element beyond the reach of a tap is no factor of its sum: the rows of dy lie in memory with gaps that it falls into. */
 TEST(infinities_reach_the_taps_alone_that_meet_them)
 {
