@@ -120,13 +120,19 @@ static void N(S, product)(int64_t blocks, int mr, int64_t n, const gr_conv_taps 
 }
 
 /* ---- dot products along the positions ----------------------------------------------------------------------------------*/
-static APART T N(S, halves)(VEC sum)
+/* the sum over each of LANE vectors */
+static APART void N(S, totals)(const VEC *v, T *to)
 {
+    enum { B = N(S, LANE) };
+    VEC x[B];
     T lane[W];
-    N(S, store)(lane, sum);
-    UNROLL for (int half = W / 2; half > 0; half /= 2)
+    UNROLL for (int i = 0; i < B; i++) x[i] = v[i];
+    N(S, transpose)(x);
+    for (int i = 1; i < B; i++) x[0] += x[i];
+    N(S, store)(lane, x[0]);
+    UNROLL for (int half = W / 2; half >= B; half /= 2)
         UNROLL for (int j = 0; j < half; j++) lane[j] += lane[j + half];
-    return lane[0];
+    UNROLL for (int i = 0; i < B; i++) to[i] = lane[i];
 }
 /* The positions that are not within, between the rows of dy, are not of these products, and x may be infinite there. */
 INLINE void N(S, dots)(const int mr, const int nt, const gr_conv_dots *d)
@@ -149,11 +155,14 @@ INLINE void N(S, dots)(const int mr, const int nt, const gr_conv_dots *d)
                 UNROLL for (int i = 0; i < mr; i++) acc[i][t] = N(MULADDV, S)(v, g[i], acc[i][t], inside);
             }
         }
-    VEC sums[MAX_DOTS * MAX_TAPS]; /* out of the registers: what follows need not stand there for each of them */
+    enum { B = N(S, LANE) };
+    VEC sums[(MAX_DOTS * MAX_TAPS + B - 1) / B * B] = { { 0 } }; /* out of the registers: what follows need not stand there for each of them */
+    T total[(MAX_DOTS * MAX_TAPS + B - 1) / B * B];
     UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int t = 0; t < nt; t++) sums[i * nt + t] = acc[i][t];
+    for (int k = 0; k < mr * nt; k += B) N(S, totals)(sums + k, total + k);
     for (int i = 0; i < mr; i++)
-        for (int t = 0; t < nt; t++) dw[i * d->row + t] += N(S, halves)(sums[i * nt + t]);
+        for (int t = 0; t < nt; t++) dw[i * d->row + t] += total[i * nt + t];
 }
 
 #define DOTS(mr, nt) static void N(S, dots_##mr##_##nt)(const gr_conv_dots *d) { N(S, dots)(mr, nt, d); }
