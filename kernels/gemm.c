@@ -74,11 +74,21 @@ typedef struct plan {
     bool swap, dots, pack_a, pack_b;
 } plan;
 
+/* Is c^T = b^T a^T done for it? w: elements of a vector. */
+static inline bool is_swapped(const gr_gemm_size *s, int64_t w) { return s->n <= FEW && s->n < s->m && (s->as[0] == 1 || s->k >= 2 * w); }
+
+/* Is all that a plan could say that tiles read a and b in place, one after the other? To make one takes as long as a small product. */
+static inline bool is_plain(const gr_gemm_size *s, int64_t element)
+{
+    return s->m > FEW && s->bs[1] == 1 && !is_swapped(s, VECTOR_BYTES / element) && (s->n * s->k <= DIRECT || s->m <= LARGE * MR) &&
+           (s->k < CHUNK ? s->m * s->n * element <= NEAR : s->m * s->k * element <= RESIDENT);
+}
+
 static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t element)
 {
     const int64_t w = VECTOR_BYTES / element;
     plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 } };
-    if (s->n <= FEW && s->n < s->m && (s->as[0] == 1 || s->k >= 2 * w))
+    if (is_swapped(s, w))
         p = (plan){ .m = s->n, .n = s->m, .k = s->k, .as = { s->bs[1], s->bs[0] }, .bs = { s->as[1], s->as[0] }, .cs = { 1, s->cs }, .swap = true };
     p.dots = p.m <= FEW && p.bs[0] == 1 && p.bs[1] != 1 && p.k >= 2 * w;
     p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
@@ -116,6 +126,7 @@ static size_t part_scratch(const gr_gemm_size *s, int type)
 {
     if (s->m == 0 || s->n == 0 || s->k == 0) return 0;
     const int64_t element = type == GR_K_F32 ? 4 : 8, w = VECTOR_BYTES / element;
+    if (is_plain(s, element)) return 0;
     const plan p = plan_for(s, 0, INT64_MAX, element);
     return (size_t)round_up((packed_a(&p, w) + packed_b(&p, w)) * element, 64);
 }

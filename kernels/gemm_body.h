@@ -6,10 +6,11 @@
 #define NR (NV * W)
 
 /* ---- tiles -------------------------------------------------------------------------------------------------------------*/
-/* How a tile walks: steps over k; strides of a by row and by step, of b by step, of c by row. The second half of a wide tile begins
- * `half` columns behind the first, before its end where there are fewer columns: those that are in both come out the same. */
+/* How a tile walks: with the steps and strides of `of`, of which it is a part. The second half of a wide tile begins `half` columns
+ * behind the first, before its end where there are fewer columns: those that are in both come out the same. */
 typedef struct N(S, walk) {
-    int64_t kc, a_row, a_k, b_k, c_row, half;
+    const gr_gemm_size *of; /* where they were written: a copy would have to wait until they are in the cache */
+    int64_t half;
     N(S, edge) last; /* columns of an edge tile */
     bool add;
 } N(S, walk);
@@ -19,7 +20,7 @@ typedef struct N(S, walk) {
 /* A tile of rows x nv vectors, of which EDGE masks the last: c = or += acc. */
 INLINE void N(S, put_tile)(const int rows, const int nv, const bool edge, const N(S, walk) *s, vec acc[MR][WIDE], T *c)
 {
-    const int64_t c_row = s->c_row, half = s->half;
+    const int64_t c_row = s->of->cs, half = s->half;
     if (nv <= NV && s->add) /* wide ones walk all of k: nothing is packed for them */
         UNROLL for (int i = 0; i < rows; i++)
             UNROLL for (int v = 0; v < nv; v++) acc[i][v] += edge ? N(S, load_edge)(c + i * c_row, s->last) : *(const vec *)(c + i * c_row + v * W);
@@ -45,7 +46,7 @@ INLINE void N(S, row)(const int nv, const int i, const T *x, const vec *y, vec *
 /* One tile, of any strides, at most W columns by mask if EDGE. */
 INLINE void N(S, tile)(const int rows, const int nv, const bool edge, const N(S, walk) *s, const T *a, const T *b, T *c)
 {
-    const int64_t row = s->a_row, a_k = s->a_k, b_k = s->b_k, half = s->half;
+    const int64_t row = s->of->as[0], a_k = s->of->as[1], b_k = s->of->bs[0], half = s->half;
     const N(S, edge) last = s->last;
     const T *a3 = a + 3 * row, *a6 = a3 + 3 * row, *a9 = a6 + 3 * row, *a12 = a9 + 3 * row; /* the rows between: a stride away, or two */
     vec acc[MR][WIDE];
@@ -53,7 +54,7 @@ INLINE void N(S, tile)(const int rows, const int nv, const bool edge, const N(S,
         UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (vec){ 0 };
 #define AT(i) ((i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : i < 12 ? a9 : a12) + i % 3 * row)
 #define B(v) (edge ? N(S, load_edge)(b, last) : *(const vec *)(b + COLUMN(v, nv, half)))
-    for (int64_t k = s->kc; k > 0; k--) {
+    for (int64_t k = s->of->k; k > 0; k--) {
         if (rows < nv) { /* the fewer stay in registers */
             vec x[FEW];
             UNROLL for (int i = 0; i < rows; i++) x[i] = *AT(i) - (vec){ 0 };
@@ -106,10 +107,10 @@ static APART void N(S, large)(const N(S, walk) *s, N(S, ahead) *next, const T *a
         a += MR, b += NR;                                                                                                    \
     }
     const T *touch = c;
-    int64_t k = s->kc;
+    int64_t k = s->of->k;
     for (; k >= CHUNK; k -= CHUNK) {
         if (k <= MR / 2 * CHUNK)
-            for (int i = 0; i < 2; i++, touch += s->c_row) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1);
+            for (int i = 0; i < 2; i++, touch += s->of->cs) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1);
         if (next->a) {
             for (int i = 0; i < CHUNK; i++) __builtin_prefetch(next->a + i * next->a_line, 0, 2);
             next->a += next->a_chunk;
@@ -143,20 +144,40 @@ TILE(wide, 2, WIDE_FEW, false)
 TILE(wide, 3, WIDE_FEW, false)
 static N(S, tile_fn) *const N(S, tiles)[MR + 1][2] = { { 0 }, UP_TO_MR(ENTRY) };
 static N(S, tile_fn) *const N(S, wides)[FEW + 1] = { 0, N(S, wide_1), N(S, wide_2), N(S, wide_3) };
-/* m rows of a against w columns of b, a whole panel or at most W of them, through tiles of any strides. */
-static void N(S, panel)(const plan *p, N(S, walk) *s, int64_t m, int64_t w, const T *a, const T *b, T *c)
+/* A product that is_plain. */
+static APART void N(S, plain)(const gr_gemm_size *p, const T *a, const T *b, T *c)
 {
-    for (int64_t i = 0, rows; i < m; i += rows, a += rows * s->a_row) {
-        const int64_t c_row = s->c_row;
+    N(S, walk) s = { .of = p, .last = N(S, first)(least(W, p->n)) };
+    if (p->m <= MR && p->n <= W) {
+        N(S, tiles)[p->m][0](&s, a, b, c);
+        return;
+    }
+    for (int64_t j = 0, w; j < p->n; j += w) {
+        w = least(NR, p->n - j);
+        if (w < NR && w > W && j > 0) w = NR, j = p->n - w; /* some once more: one tile instead of two */
+        if (w < NR) w = least(W, w), s.last = N(S, first)(w);
+        for (int64_t i = 0, rows; i < p->m; i += rows) {
+            rows = tile_rows(p->m - i);
+            N(S, tiles)[rows][w > W](&s, a + i * p->as[0], b + j, c + i * p->cs + j);
+        }
+    }
+}
+
+/* m rows of a against w columns of b, a whole panel or at most W of them, through tiles of any strides. */
+static void N(S, panel)(const plan *p, const N(S, walk) *s, int64_t m, int64_t w, const T *a, const T *b, T *c)
+{
+    const int64_t a_row = s->of->as[0], c_row = s->of->cs;
+    for (int64_t i = 0, rows; i < m; i += rows, a += rows * a_row) {
         rows = tile_rows(m - i);
         N(S, tile_fn) *tile = w > NR ? N(S, wides)[rows] : N(S, tiles)[rows][w > W];
         if (p->cs[1] == 1) {
             tile(s, a, b, c + i * c_row);
         } else { /* the columns of c^T are the rows of c */
             T part[MR * WIDE * W];
-            s->c_row = w;
-            tile(s, a, b, part);
-            s->c_row = c_row;
+            gr_gemm_size apart = *s->of;
+            N(S, walk) t = *s;
+            apart.cs = w, t.of = &apart;
+            tile(&t, a, b, part);
             for (int64_t j = 0; j < w; j++)
                 for (int64_t r = 0; r < rows; r++) c[(i + r) * c_row + j * p->cs[1]] = part[r * w + j];
         }
@@ -252,7 +273,8 @@ static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const
 {
     const int64_t kc = least(p->kc, p->k - k0), mc = least(p->mc, p->m - i0), tall = p->pack_a && p->n >= NR ? whole_tiles(mc) : 0;
     const int64_t chunks = tall / MR * (kc / CHUNK);
-    N(S, walk) s = { .kc = kc, .c_row = p->cs[0], .add = k0 > 0 };
+    gr_gemm_size of = { .k = kc, .as = { p->as[0], p->as[1] }, .bs = { p->bs[0], 0 }, .cs = p->cs[0] }, packed = { .k = kc, .as = { 1, MR }, .bs = { NR, 1 }, .cs = p->cs[0] };
+    N(S, walk) s = { .of = &of, .add = k0 > 0 };
     N(S, ahead) next = { .burst = chunks > 0 ? count_of(kc, chunks) : 0 };
     bool ready = i0 > 0;
     a += i0 * p->as[0] + k0 * p->as[1], b += k0 * p->bs[0], c += i0 * p->cs[0];
@@ -265,10 +287,10 @@ static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const
         const T *bj = b + j * p->bs[1];
         T *cj = c + j * p->cs[1], *panel = panel_at(p, kc, j, NR) + pb;
         int64_t i = 0;
-        s.last = N(S, first)(least(w, W)), s.b_k = p->bs[0];
+        s.last = N(S, first)(least(w, W));
         if (p->pack_b) {
-            s.b_k = round_up(w, W);
-            if (!ready) N(S, pack)(w, kc, bj, p->bs[1], p->bs[0], s.b_k, panel);
+            of.bs[0] = packed.bs[0] = round_up(w, W);
+            if (!ready) N(S, pack)(w, kc, bj, p->bs[1], p->bs[0], of.bs[0], panel);
             bj = panel;
         }
         ready = i0 > 0;
@@ -284,38 +306,41 @@ static void N(S, block)(const plan *p, int64_t k0, int64_t i0, const T *a, const
                     next.a = i + MR < tall ? ai + MR * p->as[0] + (p->as[0] == 1 ? MR - 1 : 0) : NULL;
                     next.a_line = p->as[0] == 1 ? p->as[1] : p->as[0], next.a_chunk = CHUNK * p->as[1];
                 }
-                N(S, large)(&s, &next, pa + i * kc, bj, cj + i * s.c_row);
+                N(S, large)(&s, &next, pa + i * kc, bj, cj + i * of.cs);
             }
             N(S, look_ahead)(&next, next.left);
         } else if (tall > 0) {
-            for (s.a_row = 1, s.a_k = MR; i < tall; i += MR) N(S, tiles)[MR][0](&s, pa + i * kc, bj, cj + i * s.c_row);
+            for (s.of = &packed; i < tall; i += MR) N(S, tiles)[MR][0](&s, pa + i * kc, bj, cj + i * of.cs);
+            s.of = &of;
         }
-        s.a_row = p->as[0], s.a_k = p->as[1];
-        N(S, panel)(p, &s, mc - i, w, a + i * p->as[0], bj, cj + i * s.c_row);
+        N(S, panel)(p, &s, mc - i, w, a + i * p->as[0], bj, cj + i * of.cs);
     }
 }
 
-static void N(S, gemm_part)(const gr_gemm_size *size, int64_t first, int64_t end, const void *a_, const void *b_, void *c_, void *scratch)
+/* Of a product as it is planned, the units from first to end - 1. */
+static APART void N(S, units)(const gr_gemm_size *size, int64_t first, int64_t end, const T *a, const T *b, T *c, T *scratch)
 {
-    if (size->m == 0 || size->n == 0) return;
-    if (size->k == 0) {
-        for (int64_t i = 0; i < size->m; i++) memset((T *)c_ + i * size->cs, 0, (size_t)size->n * sizeof(T));
-        return;
-    }
-    if (size->m > FEW && size->m <= MR && size->n > FEW && size->n <= W && size->bs[1] == 1) { /* one tile: a plan would take longer */
-        const N(S, walk) s = { .kc = size->k, .a_row = size->as[0], .a_k = size->as[1], .b_k = size->bs[0], .c_row = size->cs, .last = N(S, first)(size->n) };
-        N(S, tiles)[size->m][0](&s, a_, b_, c_);
-        return;
-    }
     const plan p = plan_for(size, first, end, sizeof(T));
-    const T *a = (p.swap ? (const T *)b_ : (const T *)a_) + p.row * p.as[0], *b = (p.swap ? (const T *)a_ : (const T *)b_) + p.column * p.bs[1];
-    T *c = (T *)c_ + p.row * p.cs[0] + p.column * p.cs[1], *pa = scratch, *pb = p.pack_a ? pa + packed_a(&p, W) : pa;
+    const T *left = p.swap ? b : a, *right = p.swap ? a : b;
+    T *pb = p.pack_a ? scratch + packed_a(&p, W) : scratch;
+    left += p.row * p.as[0], right += p.column * p.bs[1], c += p.row * p.cs[0] + p.column * p.cs[1];
     if (p.dots) {
-        N(S, dots)(&p, a, b, c, scratch);
+        N(S, dots)(&p, left, right, c, scratch);
         return;
     }
     for (int64_t k0 = 0; k0 < p.k; k0 += p.kc)
-        for (int64_t i0 = 0; i0 < p.m; i0 += p.mc) N(S, block)(&p, k0, i0, a, b, c, pa, pb);
+        for (int64_t i0 = 0; i0 < p.m; i0 += p.mc) N(S, block)(&p, k0, i0, left, right, c, scratch, pb);
+}
+
+static void N(S, gemm_part)(const gr_gemm_size *s, int64_t first, int64_t end, const void *a, const void *b, void *c, void *scratch)
+{
+    if (s->m == 0 || s->n == 0) return;
+    if (s->k == 0)
+        for (int64_t i = 0; i < s->m; i++) memset((T *)c + i * s->cs, 0, (size_t)s->n * sizeof(T));
+    else if (first == 0 && end == INT64_MAX && is_plain(s, sizeof(T)))
+        N(S, plain)(s, a, b, c);
+    else
+        N(S, units)(s, first, end, a, b, c, scratch);
 }
 
 static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b, const int64_t bs[2], void *c, int64_t cs, void *scratch)
