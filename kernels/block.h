@@ -110,6 +110,13 @@ INLINE void f32_transpose(f32_vec x[4])
     x[0] = __builtin_shufflevector(p, r, EACH_LANE(LOW2, 4)), x[1] = __builtin_shufflevector(p, r, EACH_LANE(HIGH2, 4));
     x[2] = __builtin_shufflevector(q, s, EACH_LANE(LOW2, 4)), x[3] = __builtin_shufflevector(q, s, EACH_LANE(HIGH2, 4));
 }
+/* Element j of each lane: the sum of that lane of x[j]. */
+INLINE f32_vec f32_fold(const f32_vec x[4])
+{
+    const f32_vec p = __builtin_shufflevector(x[0], x[1], EACH_LANE(LOW1, 4)) + __builtin_shufflevector(x[0], x[1], EACH_LANE(HIGH1, 4));
+    const f32_vec q = __builtin_shufflevector(x[2], x[3], EACH_LANE(LOW1, 4)) + __builtin_shufflevector(x[2], x[3], EACH_LANE(HIGH1, 4));
+    return __builtin_shufflevector(p, q, EACH_LANE(LOW2, 4)) + __builtin_shufflevector(p, q, EACH_LANE(HIGH2, 4));
+}
 #define EVEN(i) i, i + f64_W
 #define ODD(i) i + 1, i + 1 + f64_W
 INLINE void f64_transpose(f64_vec x[2])
@@ -117,6 +124,42 @@ INLINE void f64_transpose(f64_vec x[2])
     const f64_vec p = x[0];
     x[0] = __builtin_shufflevector(p, x[1], EACH_LANE(EVEN, 2)), x[1] = __builtin_shufflevector(p, x[1], EACH_LANE(ODD, 2));
 }
+INLINE f64_vec f64_fold(const f64_vec x[2])
+{
+    return __builtin_shufflevector(x[0], x[1], EACH_LANE(EVEN, 2)) + __builtin_shufflevector(x[0], x[1], EACH_LANE(ODD, 2));
+}
+
+/* The sum of the lanes; and the first n elements of it to p, all if n is more. */
+#if VECTOR_BYTES == 64
+INLINE f32_lane f32_across(f32_vec x)
+{
+    const __m256 half = _mm512_castps512_ps256((__m512)x) + _mm512_extractf32x8_ps((__m512)x, 1);
+    return (f32_lane)(_mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1));
+}
+INLINE f64_lane f64_across(f64_vec x)
+{
+    const __m256d half = _mm512_castpd512_pd256((__m512d)x) + _mm512_extractf64x4_pd((__m512d)x, 1);
+    return (f64_lane)(_mm256_castpd256_pd128(half) + _mm256_extractf128_pd(half, 1));
+}
+INLINE void f32_put_lane(float *p, int64_t n, f32_lane x) { _mm_mask_storeu_ps(p, (__mmask8)(n > 3 ? 15 : n < 1 ? 0 : (1 << n) - 1), (__m128)x); }
+INLINE void f64_put_lane(double *p, int64_t n, f64_lane x) { _mm_mask_storeu_pd(p, (__mmask8)(n > 1 ? 3 : n > 0), (__m128d)x); }
+#elif VECTOR_BYTES == 32
+INLINE f32_lane f32_across(f32_vec x) { return (f32_lane)(_mm256_castps256_ps128((__m256)x) + _mm256_extractf128_ps((__m256)x, 1)); }
+INLINE f64_lane f64_across(f64_vec x) { return (f64_lane)(_mm256_castpd256_pd128((__m256d)x) + _mm256_extractf128_pd((__m256d)x, 1)); }
+INLINE void f32_put_lane(float *p, int64_t n, f32_lane x) { _mm_maskstore_ps(p, _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3)), (__m128)x); }
+INLINE void f64_put_lane(double *p, int64_t n, f64_lane x) { _mm_maskstore_pd(p, _mm_cmpgt_epi64(_mm_set1_epi64x(n), _mm_set_epi64x(1, 0)), (__m128d)x); }
+#else
+INLINE f32_lane f32_across(f32_vec x) { return (f32_lane)x; }
+INLINE f64_lane f64_across(f64_vec x) { return (f64_lane)x; }
+INLINE void f32_put_lane(float *p, int64_t n, f32_lane x)
+{
+    for (int64_t i = 0; i < 4 && i < n; i++) p[i] = x[i];
+}
+INLINE void f64_put_lane(double *p, int64_t n, f64_lane x)
+{
+    for (int64_t i = 0; i < 2 && i < n; i++) p[i] = x[i];
+}
+#endif
 
 /* Lane j of x[i] and lane i of x[j] change places. */
 #if VECTOR_BYTES == 64

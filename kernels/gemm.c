@@ -18,7 +18,8 @@
  * 0 inf occurs only where it is meant.
  *
  * c with at most FEW columns is done as c^T = b^T a^T, so that a vector is full of rows of a. c with at most FEW rows:
- * tiles of WIDE vectors, or, when both factors are contiguous along k, dot products with vectors along k.
+ * tiles of WIDE vectors, or, when both factors are contiguous along k, dot products with vectors along k. Those are taken for any
+ * number of rows where the columns would leave a quarter of a vector empty and k is long, as it costs half a vector of k to add up one.
  *
  * Every c[i, j] is summed over k in an order that depends on the shape and strides alone, whichever tile it falls into; so
  * the parts of a product, which threads may share, have the bits of the whole.
@@ -41,6 +42,7 @@
 #define FEW 3
 #define WIDE 8          /* vectors in a tile of one row: eight sums at a time hide the latency of the addition */
 #define WIDE_FEW (VECTOR_BYTES == 64 ? 8 : 4) /* of two or three rows: 24 or 12 accumulators */
+#define DOTS 8          /* dot products at a time */
 #define CHUNK 16        /* steps of a large product between looks at what else is to be done: the numbers of a line of f32 */
 #define AHEAD 8         /* rows of b from which one is fetched until it is packed */
 #define LARGE 6         /* tiles of rows from which packing b pays */
@@ -90,13 +92,13 @@ static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t 
     plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 } };
     if (is_swapped(s, w))
         p = (plan){ .m = s->n, .n = s->m, .k = s->k, .as = { s->bs[1], s->bs[0] }, .bs = { s->as[1], s->as[0] }, .cs = { 1, s->cs }, .swap = true };
-    p.dots = p.m <= FEW && p.bs[0] == 1 && p.bs[1] != 1 && p.k >= 2 * w;
+    p.dots = p.bs[0] == 1 && p.bs[1] != 1 && (p.m <= FEW ? p.k >= 2 * w : p.as[1] == 1 && round_up(p.n, 4) <= w / 4 * 3 && p.k >= 8 * p.n);
     p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
     p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
     p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.k >= CHUNK && p.m > 4 * MR && p.n > 2 * NV * w;
     const int64_t most = p.k < CHUNK ? NEAR / element / p.n : RESIDENT / element / p.kc;
     p.mc = p.m <= MR || p.m <= most ? p.m : most <= MR ? MR : round_up(share(p.m, most), MR);
-    p.width = p.dots ? 4 : p.pack_b || p.m > FEW ? NV * w : p.m == 1 ? WIDE * w : WIDE_FEW * w;
+    p.width = p.dots ? DOTS : p.pack_b || p.m > FEW ? NV * w : p.m == 1 ? WIDE * w : WIDE_FEW * w;
     /* of the longer side: then a part leaves out most of what the product reads */
     const bool by_row = p.m >= p.n;
     p.units = by_row ? count_of(p.m, MR) : count_of(p.n, p.width);

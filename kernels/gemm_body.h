@@ -4,6 +4,7 @@
 #define W N(S, W)
 #define LANE N(S, LANE)
 #define NR (NV * W)
+#define DOT_ROWS (sizeof(T) == 8 ? 2 : W == 16 ? 4 : 3) /* of doubles few, for the sake of size; else against four columns: 16 or 12 accumulators */
 
 /* ---- tiles -------------------------------------------------------------------------------------------------------------*/
 /* How a tile walks: with the steps and strides of `of`, of which it is a part. The second half of a wide tile begins `half` columns
@@ -212,58 +213,69 @@ static void N(S, pack)(int64_t n, int64_t kc, const T *x, int64_t rs, int64_t cs
 }
 
 /* ---- dot products ------------------------------------------------------------------------------------------------------*/
-/* sum[4 i + j] = x[i] y[j], rows x 4 dot products of length k */
-INLINE void N(S, dot)(const int rows, int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW])
+/* c[i, j] = a[i] b[j] for rows x all of them, of which `columns` are wanted. Each is the sum of one vector, in whichever tile; eight at a
+ * time hide the latency of the addition. LANE columns of a row are added up together, or two columns of two rows. */
+INLINE void N(S, dot_tile)(const int rows, const int all, const plan *p, int64_t columns, const T *a, int64_t a_row, const T *b, T *c)
 {
-    const int ways = rows == 1 ? 2 : 1, all = 4 * rows; /* two sums of each hide the latency of the addition */
-    vec acc[4 * FEW];
-    UNROLL for (int i = 0; i < ways * all; i++) acc[i] = (vec){ 0 };
+    const int whole = all / LANE * LANE;
+    const int64_t end = p->k / W * W, c_row = p->cs[1] == 1 ? p->cs[0] : DOTS;
+    const N(S, edge) some = N(S, first)(p->k - end);
+    const T *y[DOTS];
+    T apart[DOT_ROWS * DOTS], *to = p->cs[1] == 1 ? c : apart;
+    vec acc[DOT_ROWS * DOTS], x[DOT_ROWS];
+    UNROLL for (int q = 0; q < all; q++) y[q] = b + least(q, columns - 1) * p->bs[1];
+    UNROLL for (int i = 0; i < rows * all; i++) acc[i] = (vec){ 0 };
+#define DOT_STEP(LOAD)                                                                                               \
+    UNROLL for (int i = 0; i < rows; i++) x[i] = LOAD(a + i * a_row + l);                                            \
+    UNROLL for (int q = 0; q < all; q++) {                                                                           \
+        vec z = LOAD(y[q] + l);                                                                                      \
+        if (rows > 1) HOLD(z);                                                                                       \
+        UNROLL for (int i = 0; i < rows; i++) acc[i * all + q] = N(S, fma)(x[i], z, acc[i * all + q]);               \
+    }
+#define WHOLE(from) *(const vec *)(from)
+#define SOME(from) N(S, load_edge)(from, some)
     int64_t l = 0;
-    for (; l + ways * W <= k; l += ways * W)
-        UNROLL for (int u = 0; u < ways; u++) {
-            vec a[FEW];
-            UNROLL for (int i = 0; i < rows; i++) a[i] = *(const vec *)(x + i * xs + l + u * W);
-            UNROLL for (int j = 0; j < 4; j++) {
-                vec b = *(const vec *)(y[j] + l + u * W);
-                HOLD(b);
-                UNROLL for (int i = 0; i < rows; i++) acc[u * all + 4 * i + j] = N(S, fma)(a[i], b, acc[u * all + 4 * i + j]);
-            }
-        }
-    for (; l < k; l += W) {
-        const N(S, edge) some = N(S, first)(least(W, k - l));
-        UNROLL for (int j = 0; j < 4; j++) {
-            const vec b = N(S, load_edge)(y[j] + l, some);
-            UNROLL for (int i = 0; i < rows; i++) acc[4 * i + j] = N(S, fma)(N(S, load_edge)(x + i * xs + l, some), b, acc[4 * i + j]);
-        }
+    for (; l < end; l += W) { DOT_STEP(WHOLE) }
+    if (l < p->k) { DOT_STEP(SOME) }
+#undef DOT_STEP
+#undef WHOLE
+#undef SOME
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int q = 0; q < whole; q += LANE) N(S, put_lane)(to + i * c_row + q, columns - q, N(S, across)(N(S, fold)(acc + i * all + q)));
+    UNROLL for (int i = 0; whole < all && i < rows; i += 2) {
+        const vec *u = acc + i * all + whole, two_by_two[4] = { u[0], u[1], u[all], u[all + 1] };
+        const N(S, lane) sum = N(S, across)(N(S, fold)(two_by_two));
+        UNROLL for (int q = 0; q < 2; q++)
+            if (whole + q < columns) to[i * c_row + whole + q] = sum[q], to[(i + 1) * c_row + whole + q] = sum[LANE - 2 + q];
     }
-    if (ways == 2)
-        UNROLL for (int j = 0; j < 4; j++) acc[j] += acc[4 + j];
-    UNROLL for (int i = 0; i < all; i += LANE) {
-        N(S, transpose)(acc + i);
-        UNROLL for (int q = 1; q < LANE; q++) acc[i] += acc[i + q];
-        const N(S, lane) *lane = (const N(S, lane) *)&acc[i];
-        N(S, lane) total = lane[0];
-        UNROLL for (int q = 1; q < W / LANE; q++) total += lane[q];
-        *(N(S, lane) *)(sum + i) = total;
-    }
+    for (int64_t q = 0; p->cs[1] != 1 && q < columns; q++)
+        UNROLL for (int i = 0; i < rows; i++) c[i * p->cs[0] + q * p->cs[1]] = apart[i * DOTS + q];
 }
-typedef void N(S, dot_fn)(int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW]);
+
+/* A few rows of a against all columns of b. */
+INLINE void N(S, dot)(const int rows, const plan *p, const T *a, int64_t a_row, const T *b, T *c)
+{
+    for (int64_t left = p->n, columns; left > 0; left -= columns, b += columns * p->bs[1], c += columns * p->cs[1])
+        if (rows > 3 && left <= 2)
+            columns = left, N(S, dot_tile)(rows, 2, p, columns, a, a_row, b, c);
+        else
+            columns = least(rows == 1 ? 8 : 4, left), N(S, dot_tile)(rows, rows == 1 ? 8 : 4, p, columns, a, a_row, b, c);
+}
+typedef void N(S, dot_fn)(const plan *p, const T *a, int64_t a_row, const T *b, T *c);
 #define DOT(rows)                                                                                                    \
-    static void N(S, dot_##rows)(int64_t k, const T *x, int64_t xs, const T *const y[4], T sum[4 * FEW]) { N(S, dot)(rows, k, x, xs, y, sum); }
-DOT(1) DOT(2) DOT(3)
+    static void N(S, dot_##rows)(const plan *p, const T *a, int64_t a_row, const T *b, T *c) { N(S, dot)(rows < (int)DOT_ROWS ? rows : (int)DOT_ROWS, p, a, a_row, b, c); }
+DOT(1) DOT(2) DOT(3) DOT(4)
 
 static void N(S, dots)(const plan *p, const T *a, const T *b, T *c, T *scratch)
 {
-    static N(S, dot_fn) *const dot[FEW + 1] = { 0, N(S, dot_1), N(S, dot_2), N(S, dot_3) };
+    static N(S, dot_fn) *const dot[] = { N(S, dot_1), N(S, dot_2), N(S, dot_3), N(S, dot_4) };
+    const int64_t a_row = p->pack_a ? p->k : p->as[0];
     for (int64_t i = 0; p->pack_a && i < p->m; i++)
         for (int64_t k = 0; k < p->k; k++) scratch[i * p->k + k] = a[i * p->as[0] + k * p->as[1]];
-    for (int64_t j = 0; j < p->n; j += 4) {
-        const T *y[4];
-        T sum[4 * FEW];
-        for (int64_t q = 0; q < 4; q++) y[q] = b + least(j + q, p->n - 1) * p->bs[1];
-        dot[p->m](p->k, p->pack_a ? scratch : a, p->pack_a ? p->k : p->as[0], y, sum);
-        for (int64_t i = 0; i < p->m; i++)
-            for (int64_t q = 0; q < least(4, p->n - j); q++) c[i * p->cs[0] + (j + q) * p->cs[1]] = sum[4 * i + q];
+    if (p->pack_a) a = scratch;
+    for (int64_t i = 0, rows; i < p->m; i += rows) {
+        rows = least(DOT_ROWS, p->m - i);
+        dot[rows - 1](p, a + i * a_row, a_row, b, c + i * p->cs[0]);
     }
 }
 
@@ -358,3 +370,4 @@ static void N(S, gemm)(int64_t m, int64_t n, int64_t k, const void *a, const int
 #undef LANE
 #undef COLUMN
 #undef NR
+#undef DOT_ROWS

@@ -392,11 +392,11 @@ static bool product_agrees(const gr_kernel_table *t, int type, int64_t m, int64_
 }
 
 /* Every path of the product: few rows, few columns, edges, what is packed by the first tile or before, more rows than a block, a last tile
- * that takes some columns again. */
+ * that takes some columns again, dot products of many rows. */
 static bool gemm_agrees(const gr_kernel_table *t, int type)
 {
     static const int64_t sizes[] = { 1, 2, 3, 6, 17, 33, 70 }, large[][3] = { { 90, 90, 1030 }, { 800, 70, 700 }, { 3, 300, 900 }, { 300, 2, 900 }, { 31, 150, 40 }, { 90, 100, 720 }, { 2700, 10, 100 }, { 31, 60, 40 }, { 300, 100, 3 },
-                                                                   { 1, 60, 40 }, { 2, 60, 40 }, { 1, 110, 40 }, { 3, 110, 40 }, { 110, 3, 40 } };
+                                                                   { 1, 60, 40 }, { 2, 60, 40 }, { 1, 110, 40 }, { 3, 110, 40 }, { 110, 3, 40 }, { 31, 10, 120 }, { 33, 9, 100 } };
     enum { SIZES = sizeof sizes / sizeof *sizes, LARGE = sizeof large / sizeof *large };
     const size_t bytes[] = { 2 * 800 * 700 * 8, 2 * 800 * 700 * 8, 800 * 80 * 8, 800 * 80 * 8, t->gemm_scratch(800, 300, 1030, type) };
     guarded g[5];
