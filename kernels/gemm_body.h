@@ -60,7 +60,8 @@ INLINE void N(S, tile)(const int rows, const int nv, const bool edge, const N(S,
             vec x[FEW];
             UNROLL for (int i = 0; i < rows; i++) x[i] = *AT(i) - (vec){ 0 };
             UNROLL for (int v = 0; v < nv; v++) {
-                const vec y = B(v);
+                vec y = B(v);
+                if (rows > 1) HOLD(y);
                 UNROLL for (int i = 0; i < rows; i++) acc[i][v] = N(S, fma)(y, x[i], acc[i][v]);
             }
         } else {
