@@ -68,20 +68,6 @@ void gr__multiply_rows(const gr_tensor *a, const gr_tensor *b, int64_t first, in
     gr__kernels()->gemm_part[gr__kt(b)](&s, 0, INT64_MAX, a->data + first * as[0] * (int64_t)gr__type_size((gr_type)a->dtype), b->data, y, scratch);
 }
 
-/* All of one matrix. To ask what a little product needs would take as long as the product. */
-static bool multiply_alone(const gr_gemm_size *s, const gr_tensor *a, const gr_tensor *b, gr_tensor *y)
-{
-    _Alignas(64) char little[GR_LITTLE_SCRATCH];
-    const gr_kernel_table *kt = gr__kernels();
-    const bool is_little = s->m <= GR_LITTLE && s->n <= GR_LITTLE && s->k <= GR_LITTLE;
-    const size_t bytes = is_little ? 0 : kt->gemm_part_scratch(s, gr__kt(y));
-    gr_block *block = bytes > sizeof little ? gr__block_new(y->ctx, bytes) : NULL;
-    if (bytes > sizeof little && !block) return false;
-    kt->gemm_part[gr__kt(y)](s, 0, INT64_MAX, a->data, b->data, y->data, block ? gr__block_data(block) : little);
-    if (block) gr__block_unref(y->ctx, block);
-    return true;
-}
-
 /* Parts for each worker, of which each packs one of the factors again: a sixteenth of its time at most, if that can be. */
 static int64_t parts_of(const product *p, double share, int workers)
 {
@@ -90,25 +76,40 @@ static int64_t parts_of(const product *p, double share, int workers)
     return parts < p->all ? parts : p->all;
 }
 
-bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
+static bool multiply_shared(const gr_gemm_size *s, double ns, int workers, const gr_tensor *a, const gr_tensor *b, gr_tensor *y)
 {
-    const int r = y->ndim, type = gr__kt(y);
-    if (y->numel == 0) return true;
-    const int64_t *size = y->dims + r - 2, *as = gr__stride(a) + r - 2, *bs = gr__stride(b) + r - 2, inner = a->dims[r - 1 - ta];
-    const gr_gemm_size s = { size[0], size[1], inner, { as[ta], as[!ta] }, { bs[tb], bs[!tb] }, size[1] };
-    /* two thirds of what AVX-512 does, and what has to be read */
-    const double ns = (double)y->numel * (double)inner / (type == GR_K_F32 ? 75 : 37) + READ_NS * (double)(a->numel + b->numel);
-    const int workers = gr__parallel_workers(y->ctx, ns);
-    if (r == 2 && workers == 1) return multiply_alone(&s, a, b, y);
-    product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = s };
-    p.units = p.kt->gemm_units(&p.s, type), p.bytes = p.kt->gemm_part_scratch(&p.s, type);
-    p.all = gr__count(r - 2, y->dims) * p.units;
+    const int type = gr__kt(y);
+    product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = *s };
+    p.units = p.kt->gemm_units(s, type), p.bytes = p.kt->gemm_part_scratch(s, type);
+    p.all = gr__count(y->ndim - 2, y->dims) * p.units;
     p.parts = parts_of(&p, ns / workers, workers);
     gr_block *scratch = p.bytes > 0 ? gr__block_new(y->ctx, p.bytes * (size_t)workers) : NULL;
     if (p.bytes > 0 && !scratch) return false;
     p.scratch = scratch ? gr__block_data(scratch) : NULL;
     gr__parallel_ranges(y->ctx, p.parts, ns / (double)p.parts, multiply_parts, &p);
     if (scratch) gr__block_unref(y->ctx, scratch);
+    return true;
+}
+
+bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
+{
+    _Alignas(64) char little[GR_LITTLE_SCRATCH];
+    const int r = y->ndim, type = gr__kt(y);
+    if (y->numel == 0) return true;
+    const int64_t *size = y->dims + r - 2, *as = gr__stride(a) + r - 2, *bs = gr__stride(b) + r - 2, inner = a->dims[r - 1 - ta];
+    const gr_gemm_size s = { size[0], size[1], inner, { as[ta], as[!ta] }, { bs[tb], bs[!tb] }, size[1] };
+    /* two thirds of what AVX-512 does, and what has to be read */
+    const double ns = (double)y->numel * (double)inner * (type == GR_K_F32 ? 1 / 75. : 1 / 37.) + READ_NS * (double)(a->numel + b->numel);
+    const int workers = gr__parallel_workers(y->ctx, ns);
+    if (r > 2 || workers > 1) return multiply_shared(&s, ns, workers, a, b, y);
+    /* One matrix. To ask what a little product needs would take as long as the product. */
+    const gr_kernel_table *kt = gr__kernels();
+    const bool is_little = s.m <= GR_LITTLE && s.n <= GR_LITTLE && s.k <= GR_LITTLE;
+    const size_t bytes = is_little ? 0 : kt->gemm_part_scratch(&s, type);
+    gr_block *block = bytes > sizeof little ? gr__block_new(y->ctx, bytes) : NULL;
+    if (bytes > sizeof little && !block) return false;
+    kt->gemm_part[type](&s, 0, INT64_MAX, a->data, b->data, y->data, block ? gr__block_data(block) : little);
+    if (block) gr__block_unref(y->ctx, block);
     return true;
 }
 
