@@ -46,7 +46,8 @@
 #define CHUNK 16        /* steps of a large product between looks at what else is to be done: the numbers of a line of f32 */
 #define AHEAD 8         /* rows of b from which one is fetched until it is packed */
 #define LARGE 6         /* tiles of rows from which packing b pays */
-#define KC 384          /* c is read and written once in KC steps */
+#define EARLY 4         /* chunks before a row of c is needed: what comes from memory takes as long as one or two, sometimes four */
+#define KC 512          /* c is read and written once in KC steps */
 #define DIRECT 65536    /* elements of b up to which its rows are read in place */
 #define NEAR 32768      /* bytes of c that stay in the first-level cache while all of b passes by, where steps are so few that c is most of the work */
 #define RESIDENT 524288 /* bytes of a that the second-level cache holds while all of b passes by, a panel at a time: half of 1 MiB */

@@ -95,7 +95,8 @@ INLINE void N(S, look_ahead)(N(S, ahead) *s, int64_t n)
     }
 }
 
-/* One tile of a large product, MR x NR, of packed a and b. The rows of c are fetched with the last chunks. */
+/* One tile of a large product, MR x NR, of packed a and b. The rows of c are fetched two with a chunk, the last of them EARLY chunks before
+ * the end. */
 static APART void N(S, large)(const N(S, walk) *s, N(S, ahead) *next, const T *a, const T *b, T *c)
 {
     vec acc[MR][WIDE];
@@ -110,8 +111,9 @@ static APART void N(S, large)(const N(S, walk) *s, N(S, ahead) *next, const T *a
     }
     const T *touch = c;
     int64_t k = s->of->k;
+    const int64_t fetch = least(k, (MR / 2 + EARLY) * CHUNK);
     for (; k >= CHUNK; k -= CHUNK) {
-        if (k <= MR / 2 * CHUNK)
+        if (k <= fetch && k > fetch - MR / 2 * CHUNK)
             for (int i = 0; i < 2; i++, touch += s->of->cs) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1);
         if (next->a) {
             for (int i = 0; i < CHUNK; i++) __builtin_prefetch(next->a + i * next->a_line, 0, 2);

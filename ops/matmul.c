@@ -71,7 +71,7 @@ void gr__multiply_rows(const gr_tensor *a, const gr_tensor *b, int64_t first, in
 /* Parts for each worker, of which each packs one of the factors again: a sixteenth of its time at most, if that can be. */
 static int64_t parts_of(const product *p, double share, int workers)
 {
-    const double packing = PACK_NS * (double)p->bytes * (1 + (double)p->s.k / 384), most = share / (16 * packing + 1);
+    const double packing = PACK_NS * (double)p->bytes * (1 + (double)p->s.k / 512), most = share / (16 * packing + 1);
     const int64_t parts = workers * (most < 1 ? 1 : most > 8 ? 8 : (int64_t)most);
     return parts < p->all ? parts : p->all;
 }

@@ -20,6 +20,16 @@ static void finish(gr_ctx *c)
     CHECK(memory.live == 0);
 }
 
+/* So that the system can give it pages of 2 MiB. */
+TEST(a_large_block_begins_where_a_large_page_does)
+{
+    gr_ctx *c = gr_ctx_new(NULL);
+    const gr_tensor *x = gr_zeros(c, GR_SHAPE(1 << 20)), *y = gr_zeros(c, GR_SHAPE(1 << 10));
+    CHECK(((uintptr_t)x->data - GR_BLOCK_HEADER) % (1 << 21) == 0);
+    CHECK((uintptr_t)y->data % 64 == 0);
+    gr_ctx_free(c);
+}
+
 /* ---- leaving a scope -----------------------------------------------------------------------------------------------*/
 static int returns_from_a_scope(gr_ctx *c)
 {
