@@ -29,6 +29,7 @@
 
 #include <string.h>
 
+#define HOT __attribute__((hot)) /* though it is called beside what is cold */
 #define NV 2 /* vectors in a row of the tile */
 #if VECTOR_BYTES == 64
 #define MR 14
@@ -77,6 +78,12 @@ typedef struct plan {
     bool swap, dots, pack_a, pack_b;
 } plan;
 
+static inline void exchange(int64_t *a, int64_t *b)
+{
+    const int64_t c = *a;
+    *a = *b, *b = c;
+}
+
 /* Is c^T = b^T a^T done for it? w: elements of a vector. */
 static inline bool is_swapped(const gr_gemm_size *s, int64_t w) { return s->n <= FEW && s->n < s->m && (s->as[0] == 1 || s->k >= 2 * w); }
 
@@ -87,12 +94,12 @@ static inline bool is_plain(const gr_gemm_size *s, int64_t element)
            (s->k < CHUNK ? s->m * s->n * element <= NEAR : s->m * s->k * element <= RESIDENT);
 }
 
-static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t element)
+/* Cold: it, and what is left of a function around a call of it, is made small. */
+static APART __attribute__((cold)) plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t element)
 {
     const int64_t w = VECTOR_BYTES / element;
-    plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 } };
-    if (is_swapped(s, w))
-        p = (plan){ .m = s->n, .n = s->m, .k = s->k, .as = { s->bs[1], s->bs[0] }, .bs = { s->as[1], s->as[0] }, .cs = { 1, s->cs }, .swap = true };
+    plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 }, .swap = is_swapped(s, w) };
+    if (p.swap) exchange(&p.m, &p.n), exchange(&p.as[0], &p.bs[1]), exchange(&p.as[1], &p.bs[0]), exchange(&p.cs[0], &p.cs[1]);
     p.dots = p.bs[0] == 1 && p.bs[1] != 1 && (p.m <= FEW ? p.k >= 2 * w : p.as[1] == 1 && round_up(p.n, 4) <= w / 4 * 3 && p.k >= 8 * p.n);
     p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
     p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
