@@ -48,7 +48,8 @@
 #define AHEAD 8         /* rows of b from which one is fetched until it is packed */
 #define LARGE 6         /* tiles of rows from which packing b pays */
 #define EARLY 4         /* chunks before a row of c is needed: what comes from memory takes as long as one or two, sometimes four */
-#define KC 512          /* c is read and written once in KC steps */
+#define KC 512          /* c is read and written once in KC steps, or in KC_LESS where all of a is then RESIDENT and little of b need be packed */
+#define KC_LESS 384
 #define DIRECT 65536    /* elements of b up to which its rows are read in place */
 #define NEAR 32768      /* bytes of c that stay in the first-level cache while all of b passes by, where steps are so few that c is most of the work */
 #define RESIDENT 524288 /* bytes of a that the second-level cache holds while all of b passes by, a panel at a time: half of 1 MiB */
@@ -102,7 +103,8 @@ static APART __attribute__((cold)) plan plan_for(const gr_gemm_size *s, int64_t 
     if (p.swap) exchange(&p.m, &p.n), exchange(&p.as[0], &p.bs[1]), exchange(&p.as[1], &p.bs[0]), exchange(&p.cs[0], &p.cs[1]);
     p.dots = p.bs[0] == 1 && p.bs[1] != 1 && (p.m <= FEW ? p.k >= 2 * w : p.as[1] == 1 && round_up(p.n, 4) <= w / 4 * 3 && p.k >= 8 * p.n);
     p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
-    p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
+    p.kc = p.pack_b && !p.swap ? share(p.k, KC_LESS) : p.k;
+    if (p.kc < p.k && p.m * p.kc * element > RESIDENT) p.kc = share(p.k, KC);
     p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.k >= CHUNK && p.m > 4 * MR && p.n > 2 * NV * w;
     const int64_t most = p.k < CHUNK ? NEAR / element / p.n : RESIDENT / element / p.kc;
     p.mc = p.m <= MR || p.m <= most ? p.m : most <= MR ? MR : round_up(share(p.m, most), MR);
