@@ -51,6 +51,8 @@
 #define KC 512          /* c is read and written once in KC steps, or in KC_LESS where all of a is then RESIDENT and little of b need be packed */
 #define KC_LESS 384
 #define DIRECT 65536    /* elements of b up to which its rows are read in place */
+#define SPARSE 2048     /* bytes from step to step of a from which a page of 4 KiB has two at the most: */
+#define REACH 262144    /* where they fill more than 64 pages, each tile of rows waits for their addresses, and a is packed though it is small */
 #define NEAR 32768      /* bytes of c that stay in the first-level cache while all of b passes by, where steps are so few that c is most of the work */
 #define RESIDENT 524288 /* bytes of a that the second-level cache holds while all of b passes by, a panel at a time: half of 1 MiB */
 
@@ -88,10 +90,13 @@ static inline void exchange(int64_t *a, int64_t *b)
 /* Is c^T = b^T a^T done for it? w: elements of a vector. */
 static inline bool is_swapped(const gr_gemm_size *s, int64_t w) { return s->n <= FEW && s->n < s->m && (s->as[0] == 1 || s->k >= 2 * w); }
 
+/* Do k steps of a lie on too many pages? */
+static inline bool is_spread(int64_t step, int64_t k, int64_t element) { return step * element >= SPARSE && k * step * element > REACH; }
+
 /* Is all that a plan could say that tiles read a and b in place, one after the other? To make one takes as long as a small product. */
 static inline bool is_plain(const gr_gemm_size *s, int64_t element)
 {
-    return s->m > FEW && s->bs[1] == 1 && !is_swapped(s, VECTOR_BYTES / element) && (s->n * s->k <= DIRECT || s->m <= LARGE * MR) &&
+    return s->m > FEW && s->bs[1] == 1 && !is_swapped(s, VECTOR_BYTES / element) && (s->m <= LARGE * MR || (s->n * s->k <= DIRECT && !is_spread(s->as[1], s->k, element))) &&
            (s->k < CHUNK ? s->m * s->n * element <= NEAR : s->m * s->k * element <= RESIDENT);
 }
 
@@ -101,11 +106,12 @@ static APART __attribute__((cold)) plan plan_for(const gr_gemm_size *s, int64_t 
     const int64_t w = VECTOR_BYTES / element;
     plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 }, .swap = is_swapped(s, w) };
     if (p.swap) exchange(&p.m, &p.n), exchange(&p.as[0], &p.bs[1]), exchange(&p.as[1], &p.bs[0]), exchange(&p.cs[0], &p.cs[1]);
+    const bool spread = is_spread(p.as[1], p.k, element);
     p.dots = p.bs[0] == 1 && p.bs[1] != 1 && (p.m <= FEW ? p.k >= 2 * w : p.as[1] == 1 && round_up(p.n, 4) <= w / 4 * 3 && p.k >= 8 * p.n);
-    p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
+    p.pack_b = !p.dots && (p.bs[1] != 1 || ((p.n * p.k > DIRECT || spread) && p.m > LARGE * MR));
     p.kc = p.pack_b && !p.swap ? share(p.k, KC_LESS) : p.k;
     if (p.kc < p.k && p.m * p.kc * element > RESIDENT) p.kc = share(p.k, KC);
-    p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.k >= CHUNK && p.m > 4 * MR && p.n > 2 * NV * w;
+    p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.k >= CHUNK && p.m > 4 * MR && (p.n > 2 * NV * w || (spread && p.n >= NV * w));
     const int64_t most = p.k < CHUNK ? NEAR / element / p.n : RESIDENT / element / p.kc;
     p.mc = p.m <= MR || p.m <= most ? p.m : most <= MR ? MR : round_up(share(p.m, most), MR);
     p.width = p.dots ? DOTS : p.pack_b || p.m > FEW ? NV * w : p.m == 1 ? WIDE * w : WIDE_FEW * w;
