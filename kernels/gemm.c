@@ -29,7 +29,6 @@
 
 #include <string.h>
 
-#define HOT __attribute__((hot)) /* though it is called beside what is cold */
 #define NV 2 /* vectors in a row of the tile */
 #if VECTOR_BYTES == 64
 #define MR 14
@@ -100,8 +99,7 @@ static inline bool is_plain(const gr_gemm_size *s, int64_t element)
            (s->k < CHUNK ? s->m * s->n * element <= NEAR : s->m * s->k * element <= RESIDENT);
 }
 
-/* Cold: it, and what is left of a function around a call of it, is made small. */
-static APART __attribute__((cold)) plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t element)
+static APART plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t element)
 {
     const int64_t w = VECTOR_BYTES / element;
     plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 }, .swap = is_swapped(s, w) };

@@ -169,7 +169,7 @@ static APART void N(S, plain)(const gr_gemm_size *p, const T *a, const T *b, T *
 }
 
 /* m rows of a against w columns of b, a whole panel or at most W of them, through tiles of any strides. */
-static HOT void N(S, panel)(const plan *p, const N(S, walk) *s, int64_t m, int64_t w, const T *a, const T *b, T *c)
+static void N(S, panel)(const plan *p, const N(S, walk) *s, int64_t m, int64_t w, const T *a, const T *b, T *c)
 {
     const int64_t a_row = s->of->as[0], c_row = s->of->cs;
     for (int64_t i = 0, rows; i < m; i += rows, a += rows * a_row) {
@@ -191,7 +191,7 @@ static HOT void N(S, panel)(const plan *p, const N(S, walk) *s, int64_t m, int64
 
 /* ---- packing -----------------------------------------------------------------------------------------------------------*/
 /* out[panel][k][r] = x[(panel width + r) rs + k cs]; what lies beyond n is anything. Writes up to W elements behind. */
-static HOT void N(S, pack)(int64_t n, int64_t kc, const T *x, int64_t rs, int64_t cs, int64_t width, T *out)
+static void N(S, pack)(int64_t n, int64_t kc, const T *x, int64_t rs, int64_t cs, int64_t width, T *out)
 {
     for (int64_t i = 0; i < n; i += width, out += width * kc)
         for (int64_t count = least(width, n - i), r = (count - 1) / W * W; r >= 0; r -= W) { /* downwards: mends what was overrun */
