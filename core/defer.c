@@ -37,8 +37,10 @@ struct gr_lazy {
     gr_block *home;       /* the memory of this struct */
     gr_lazy *prev, *next; /* those that wait in this context */
     gr_block *result;     /* once it is computed */
-    gr_ew_fn *fn;         /* or, where it is NULL, the sum of its operand's elements divided by `over`: one element */
-    gr_reduce_fn *sum;
+    gr_ew_fn *fn;         /* how: this, or */
+    gr_affine_fn *rows;   /* this, from memory that no other step reads, or */
+    gr_affine affine;
+    gr_reduce_fn *sum;    /* the sum of its operand's elements divided by `over`: one element */
     double over;
     uint32_t refs, mark;
     uint8_t n, size, ndim, value, times;
@@ -98,7 +100,7 @@ static void count(gr_lazy *z, uint32_t mark, int *steps, int *values)
 {
     if (z->mark == mark || *steps > GR_MAX_STEPS) return;
     z->mark = mark;
-    if (z->fn) ++*steps, ++*values;
+    if (!z->sum) ++*steps, ++*values;
     for (int i = 0; i < z->n; i++) {
         if (z->in[i].lazy && !z->in[i].lazy->result) count(z->in[i].lazy, mark, steps, values);
         else *values += z->in[i].read;
@@ -139,10 +141,11 @@ static void add_steps(builder *b, gr_lazy *z)
     z->mark = b->mark;
     for (int i = 0; i < z->n; i++)
         if (z->in[i].lazy && !z->in[i].lazy->result) add_steps(b, z->in[i].lazy);
-    if (!z->fn) return;
+    if (z->sum) return;
     b->made[b->num_steps] = z;
     gr_step *k = &b->step[b->num_steps++];
     k->fn = z->fn;
+    k->rows = z->rows, k->affine = z->rows ? &z->affine : NULL;
     k->n = (uint8_t)(z->n + 1);
     for (int i = 0; i < z->n; i++)
         if (z->in[i].read) k->value[i + 1] = operand(b, &z->in[i]);
@@ -204,7 +207,7 @@ static bool run(builder *b)
     for (int s = 0; s < b->num_steps + b->num_sums; s++) {
         gr_lazy *z = b->made[s];
         if (z->result && !ok) gr__block_unref(b->c, z->result), z->result = NULL;
-        if (ok && !z->fn) sum_up(z->sum, z->over, z->size, b->sum[s - b->num_steps].total, blocks, gr__block_data(z->result));
+        if (ok && z->sum) sum_up(z->sum, z->over, z->size, b->sum[s - b->num_steps].total, blocks, gr__block_data(z->result));
     }
     if (totals) gr__block_unref(b->c, totals);
     return ok;
@@ -225,17 +228,17 @@ static int compute_some(gr_ctx *c, gr_lazy **z, int n)
     for (int i = 0; i < n; i++) { /* one always fits: defer() saw to that */
         gr_lazy *next = z[i];
         int s = steps, v = values;
-        if (!same_shape(next, z[0]) || (!next->fn && sums == MAX_SUMS)) continue;
+        if (!same_shape(next, z[0]) || (next->sum && sums == MAX_SUMS)) continue;
         count(next, b.mark, &s, &v);
         if (m && (s > GR_MAX_STEPS || v > GR_MAX_VALUES)) break;
         steps = s, values = v;
         z[i] = z[m], z[m++] = next;
         next->wanted = true;
-        if (!next->fn) sum[sums++] = next;
+        if (next->sum) sum[sums++] = next;
     }
     for (gr_lazy *next = c->sweeping ? c->waiting : NULL; next && sums < MAX_SUMS; next = next->next) {
         int s = steps, v = values;
-        if (next->fn || next->wanted || !same_shape(next, z[0])) continue;
+        if (!next->sum || next->wanted || !same_shape(next, z[0])) continue;
         count(next, b.mark, &s, &v);
         if (s > GR_MAX_STEPS || v > GR_MAX_VALUES) break;
         steps = s, values = v;
@@ -317,30 +320,39 @@ static source source_of(const gr_tensor *t, bool read)
     return x;
 }
 
-/* Makes y wait for operands of one shape. */
-static bool wait_for(gr_lazy value, unsigned reads, gr_tensor *const *in, gr_tensor *y)
+/* Makes y wait, for operands that are still to be named, if any; `like` has the shape of them. */
+static gr_lazy *begin_to_wait(gr_lazy value, const gr_tensor *like, gr_tensor *y)
 {
     gr_ctx *c = y->ctx;
     gr_block *home = gr__block_new(c, sizeof(gr_lazy));
-    if (!home) return false;
+    if (!home) return NULL;
     gr_lazy *z = gr__block_data(home);
     *z = value;
     z->home = home;
     z->size = (uint8_t)gr__type_size((gr_type)y->dtype);
-    z->ndim = in[0]->ndim;
-    z->numel = in[0]->numel;
-    memcpy(z->dim, in[0]->dims, (size_t)z->ndim * sizeof *z->dim);
-    for (int i = 0; i < z->n; i++) {
-        source *x = &z->in[i];
-        *x = source_of(in[i], reads >> i & 1);
-        if (x->lazy) x->lazy->refs++;
-        if (x->block) x->block->refs++, x->block->readers++;
-    }
+    z->ndim = like->ndim;
+    z->numel = like->numel;
+    memcpy(z->dim, like->dims, (size_t)z->ndim * sizeof *z->dim);
     if ((z->next = c->waiting)) z->next->prev = z;
     c->waiting = z;
     gr__share_lazy(y, z);
     gr__hold(c->scope[y->scope], y);
-    return true;
+    return z;
+}
+
+static void add_source(gr_lazy *z, source x)
+{
+    if (x.lazy) x.lazy->refs++;
+    if (x.block) x.block->refs++, x.block->readers++;
+    z->in[z->n++] = x;
+}
+
+/* Makes y wait for n operands of one shape. */
+static bool wait_for(gr_lazy value, unsigned reads, int n, gr_tensor *const *in, gr_tensor *y)
+{
+    gr_lazy *z = begin_to_wait(value, in[0], y);
+    for (int i = 0; z && i < n; i++) add_source(z, source_of(in[i], reads >> i & 1));
+    return z != NULL;
 }
 
 /* One program must be able to compute y: where it would be too long, what it is made from is computed now. */
@@ -354,7 +366,7 @@ static bool defer(gr_ew_fn *fn, unsigned reads, int n, gr_tensor *const *in, gr_
     }
     bool full = steps > GR_MAX_STEPS || values > GR_MAX_VALUES;
     if (full && !gr__settle_all(y->ctx, in, (size_t)n)) return false;
-    return wait_for((gr_lazy){ .fn = fn, .n = (uint8_t)n }, reads, in, y);
+    return wait_for((gr_lazy){ .fn = fn }, reads, n, in, y);
 }
 
 /* 64 KiB of f32: below that an intermediate value stays in the caches by itself. GRADUS_DEFER=n sets it; 0: nothing waits. */
@@ -445,11 +457,28 @@ bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *con
     return t[0]->numel == 1 ? run_one(fn, count, t) : run_many(fn, reads, count, t);
 }
 
+bool gr__run_affine(const gr_affine *k, gr_tensor *a, gr_block *b, gr_tensor *y)
+{
+    gr_ctx *c = y->ctx;
+    gr_affine_fn *rows = gr__kernels()->affine[y->dtype - 1];
+    bool ok = y->data || (a->block && can_wait(1, 1, &a, y)) || gr__give_memory(c->scope[y->scope], y);
+    if (ok && y->data) {
+        const gr_value value = { y->data, NULL, (int)gr__type_size((gr_type)y->dtype), true };
+        const gr_step step = { .rows = rows, .affine = k, .n = 1 };
+        ok = gr__run_program(c, &(gr_program){ y->ndim, 1, 1, 0, y->dims, &value, &step, NULL });
+    } else if (ok) {
+        gr_lazy *z = begin_to_wait((gr_lazy){ .rows = rows, .affine = *k }, y, y);
+        if ((ok = z != NULL)) add_source(z, (source){ .block = a->block }), add_source(z, (source){ .block = b });
+    }
+    gr__block_unref(c, b);
+    return ok;
+}
+
 bool gr__run_sum(gr_tensor *x, double over, gr_tensor *y)
 {
     gr_reduce_fn *add = gr__kernels()->reduce[GR_REDUCE_sum][x->dtype - 1];
     const size_t size = gr__type_size((gr_type)x->dtype);
-    if (x->lazy && !x->lazy->result && !y->ctx->observer) return wait_for((gr_lazy){ .sum = add, .over = over, .n = 1 }, 1, &x, y);
+    if (x->lazy && !x->lazy->result && !y->ctx->observer) return wait_for((gr_lazy){ .sum = add, .over = over }, 1, 1, &x, y);
     if (!gr__ready(x) || !gr__give_memory(y->ctx->scope[y->scope], y)) return false;
     const int64_t blocks = (x->numel + GR_BLOCK - 1) / GR_BLOCK;
     if (blocks <= 1) return sum_up(add, over, size, x->data, x->numel, y->data), true;

@@ -156,6 +156,12 @@ static void finish(const prepared *r, char *buffers, char *const *at, int64_t i,
     }
 }
 
+static inline void run_step(const gr_step *k, int64_t i, int64_t n, char **operand)
+{
+    if (k->fn) k->fn(n, operand);
+    else k->rows(k->affine, i, n, operand[0]);
+}
+
 /* A range of whole units, but for the last one. What is the same for all elements is written into its tile once. */
 static void run_range(void *user, int64_t first, int64_t end, int worker)
 {
@@ -179,7 +185,7 @@ static void run_range(void *user, int64_t first, int64_t end, int worker)
         if (p->num_sums && n > GR_BLOCK - i % GR_BLOCK) n = GR_BLOCK - i % GR_BLOCK;
         find(r, buffers, at, i, n);
         for (int s = 0; s < r->num_slots; s++) operand[r->slot[s]] = at[r->owner[s]];
-        for (int s = 0; s < r->num_each; s++) p->step[r->each[s]].fn(n, operand + s * GR_MAX_OPERANDS);
+        for (int s = 0; s < r->num_each; s++) run_step(&p->step[r->each[s]], i, n, operand + s * GR_MAX_OPERANDS);
         finish(r, buffers, at, i, n);
     }
 }
@@ -222,7 +228,7 @@ static void place_steps(prepared *r)
     for (int s = 0; s < p->num_steps; s++) {
         const gr_step *k = &p->step[s];
         const int y = k->value[0];
-        bool uniform = r->place[y] == TEMPORARY && !r->summed[y];
+        bool uniform = k->fn && r->place[y] == TEMPORARY && !r->summed[y];
         for (int j = 1; j < k->n; j++) uniform = uniform && (r->uniform[k->value[j]] || k->value[j] == y);
         r->uniform[y] = uniform;
         for (int j = 0; j < k->n; j++) last[k->value[j]] = (uint8_t)s;
@@ -254,6 +260,14 @@ static void place_steps(prepared *r)
     }
 }
 
+/* A tile of rows of n elements, if that can be: so many that the next tile begins at a vector. */
+static int64_t whole_rows(int64_t tile, int64_t n)
+{
+    enum { VECTOR = 16 };
+    while (n % VECTOR && 2 * n <= tile) n *= 2;
+    return n <= tile ? tile - tile % n : tile;
+}
+
 bool gr__run_program(gr_ctx *c, const gr_program *p)
 {
     layout layouts[GR_MAX_VALUES];
@@ -266,6 +280,8 @@ bool gr__run_program(gr_ctx *c, const gr_program *p)
     for (int v = 0; v < p->num_values; v++) widest = (size_t)p->value[v].size > widest ? (size_t)p->value[v].size : widest;
     r.tile = p->num_steps ? TILE : GR_BLOCK;
     while (r.tile > TILE_LEAST && (size_t)r.tile * widest * (size_t)(r.num_buffers + r.num_moving) > CACHE) r.tile /= 2;
+    for (int s = 0; s < p->num_steps; s++)
+        if (p->step[s].affine) r.tile = whole_rows(r.tile, p->step[s].affine->n);
     if (r.tile > r.numel) r.tile = r.numel;
     r.unit = p->num_sums ? GR_BLOCK : r.tile;
     r.buffer_bytes = ((size_t)r.tile * widest + 63) / 64 * 64;

@@ -20,6 +20,8 @@ typedef struct gr_value {
 
 typedef struct gr_step {
     gr_ew_fn *fn;
+    gr_affine_fn *rows;      /* or, where fn is NULL, this; then there are no operands */
+    const gr_affine *affine;
     uint8_t n, value[GR_MAX_OPERANDS]; /* the result, then the operands */
 } gr_step;
 
@@ -50,6 +52,10 @@ static inline char *gr__place_of_one(gr_tensor *y)
     if (!y->data) y->flags |= GR_T_CONTIGUOUS, y->data = (char *)&y->value;
     return y->data;
 }
+
+/* y = what k says, [m, k->n], with the elements of a in the memory of that tensor, which has its values, and those of k->b in block b, which
+ * y takes over. Of few steps it costs no more than an element-wise value, and like one it waits, unless it is small or has memory. */
+bool gr__run_affine(const gr_affine *k, gr_tensor *a, gr_block *b, gr_tensor *y);
 
 /* y = sum of x / over, of one element; its dtype is that of x, which is contiguous. Where x waits, so does y. */
 bool gr__run_sum(gr_tensor *x, double over, gr_tensor *y);

@@ -23,7 +23,7 @@ typedef void gr_copy_fn(int64_t n, void *y, int64_t sy, const void *x, int64_t s
 enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
 #define GR_EW_PLAIN(X)                                                                                               \
     X(neg, -x, -1, NONE)                                                                                             \
-    X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1), x)                                                                  \
+    X(relu, x <= 0 ? 0 : x, (T)(y <= 0 ? 0 : 1), y)                                                                  \
     X(abs, M(fabs)(x), sign_of(x), x)                                                                                \
     X(sign, sign_of(x), 0, NONE)                                                                                     \
     X(heaviside, (T)(x <= 0 ? 0 : 1), 0, NONE)                                                                       \
@@ -120,6 +120,14 @@ typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const in
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
 typedef void gr_gemm_part_fn(const gr_gemm_size *s, int64_t first, int64_t end, const void *a, const void *b, void *c, void *scratch);
 
+/* y[i n + j] = b[j] + sum over k < steps of a[i as[0] + k as[1]] b[(k + 1) bs + j], j < n: the sum in the order of k, each step as
+ * fma() has it where the machine fuses. affine: elements first to first + count - 1 of y, the first of them at y[0]. */
+typedef struct gr_affine {
+    int64_t n, steps, as[2], bs;
+    const void *a, *b;
+} gr_affine;
+typedef void gr_affine_fn(const gr_affine *k, int64_t first, int64_t count, void *y);
+
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
  * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1.
  * conv2d: (x, w) -> y; conv2d_input: (y, w) -> x and conv2d_weight: (x, y) -> w are its adjoints. They work on the images
@@ -187,6 +195,7 @@ typedef struct gr_kernel_table {
     gr_lstm_back_fn *lstm_back[GR_K_TYPES];
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
+    gr_affine_fn *affine[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
     gr_gemm_part_fn *gemm_part[GR_K_TYPES];
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
