@@ -281,7 +281,7 @@ bool gr__run_program(gr_ctx *c, const gr_program *p)
     r.tile = p->num_steps ? TILE : GR_BLOCK;
     while (r.tile > TILE_LEAST && (size_t)r.tile * widest * (size_t)(r.num_buffers + r.num_moving) > CACHE) r.tile /= 2;
     for (int s = 0; s < p->num_steps; s++)
-        if (p->step[s].affine) r.tile = whole_rows(r.tile, p->step[s].affine->n);
+        if (p->step[s].affine) r.tile = whole_rows(2 * r.tile, p->step[s].affine->n);
     if (r.tile > r.numel) r.tile = r.numel;
     r.unit = p->num_sums ? GR_BLOCK : r.tile;
     r.buffer_bytes = ((size_t)r.tile * widest + 63) / 64 * 64;

@@ -92,6 +92,11 @@ typedef void gr_reduce_fn(int64_t m, int64_t n, const void *x, const int64_t xs[
  * the digits of both. Where m is infinite the second is 0; a NaN makes the sum NaN. */
 typedef void gr_row_fn(int64_t rows, int64_t n, const void *x, void *y);
 typedef void gr_row_dx_fn(int64_t rows, int64_t n, const void *y, const void *dy, void *dx);
+/* Rows of at most GR_FEW_CLASSES elements and the class t of each. cross_entropy: y = -log softmax(x)[t], with the digits that a small one
+ * has. cross_entropy_dx: dx = dy (softmax(x) - onehot(t)), a zero dy absorbing. */
+enum { GR_FEW_CLASSES = 15 };
+typedef void gr_classes_fn(int64_t rows, int64_t n, const void *x, const int64_t *t, void *y);
+typedef void gr_classes_dx_fn(int64_t rows, int64_t n, const void *x, const int64_t *t, const void *dy, void *dx);
 /* y = h w + b, h = (x - mean) / sqrt(variance + eps) of each row; and its derivatives, each of which may be NULL. */
 typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *b, void *y);
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
@@ -187,6 +192,8 @@ typedef struct gr_kernel_table {
     gr_reduce_fn *reduce[GR_REDUCE_COUNT][GR_K_TYPES];
     gr_row_fn *softmax[GR_K_TYPES], *log_softmax[GR_K_TYPES], *logsumexp[GR_K_TYPES];
     gr_row_dx_fn *softmax_dx[GR_K_TYPES];
+    gr_classes_fn *cross_entropy[GR_K_TYPES];
+    gr_classes_dx_fn *cross_entropy_dx[GR_K_TYPES];
     gr_layer_norm_fn *layer_norm[GR_K_TYPES];
     gr_layer_norm_back_fn *layer_norm_back[GR_K_TYPES];
     gr_attention_fn *attention[GR_K_TYPES];
