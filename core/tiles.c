@@ -92,7 +92,7 @@ typedef struct prepared {
     bool uniform[GR_MAX_VALUES], summed[GR_MAX_VALUES];
     int num_moving, num_once, num_each, num_slots, num_buffers, num_blocks;
     layout *layouts;
-    int64_t cut;                    /* tiles end at its multiples */
+    int64_t cut, block;             /* tiles end at their multiples; block: of which there are sums */
     int64_t numel, tile, unit;      /* unit: elements that one thread takes */
     char *buffers;
     size_t buffer_bytes, block_bytes, worker_bytes;
@@ -144,6 +144,14 @@ static void finish(const prepared *r, char *buffers, char *const *at, int64_t i,
         if (r->place[v] == STRIDED && x->result && at[v] == buffer_of(r, buffers, v))
             transfer(&r->layouts[r->strided[v]], i, n, x->data, at[v], x->size, copier(x->size), false);
     }
+    if (p->row_sums) {
+        const gr_row_sums *s = p->row_sums;
+        const size_t bytes = (size_t)(s->sums * s->k.n * p->value[s->value].size);
+        char *sums = s->parts + (size_t)(i / r->block) * bytes;
+        if (i % r->block == 0) memset(sums, 0, bytes);
+        s->fn(&s->k, s->plain, i, n, at[s->value], sums);
+    }
+    if (!p->num_sums) return;
     const int64_t block = i / GR_BLOCK, done = i + n - block * GR_BLOCK;
     if (done < GR_BLOCK && i + n < r->numel) return;
     for (int s = 0; s < p->num_sums; s++) {
@@ -182,7 +190,7 @@ static void run_range(void *user, int64_t first, int64_t end, int worker)
     for (int64_t i = from, n; i < to; i += n) {
         n = to - i < r->tile ? to - i : r->tile;
         if (n > r->cut - i % r->cut) n = r->cut - i % r->cut;
-        if (p->num_sums && n > GR_BLOCK - i % GR_BLOCK) n = GR_BLOCK - i % GR_BLOCK;
+        if (n > r->block - i % r->block) n = r->block - i % r->block;
         find(r, buffers, at, i, n);
         for (int s = 0; s < r->num_slots; s++) operand[r->slot[s]] = at[r->owner[s]];
         for (int s = 0; s < r->num_each; s++) run_step(&p->step[r->each[s]], i, n, operand + s * GR_MAX_OPERANDS);
@@ -280,15 +288,18 @@ bool gr__run_program(gr_ctx *c, const gr_program *p)
     for (int v = 0; v < p->num_values; v++) widest = (size_t)p->value[v].size > widest ? (size_t)p->value[v].size : widest;
     r.tile = p->num_steps ? TILE : GR_BLOCK;
     while (r.tile > TILE_LEAST && (size_t)r.tile * widest * (size_t)(r.num_buffers + r.num_moving) > CACHE) r.tile /= 2;
+    int64_t row = p->row_sums ? p->row_sums->k.n : 0;
     for (int s = 0; s < p->num_steps; s++)
-        if (p->step[s].affine) r.tile = whole_rows(2 * r.tile, p->step[s].affine->n);
+        if (p->step[s].affine) row = p->step[s].affine->n;
+    if (row) r.tile = whole_rows(2 * r.tile, row);
     if (r.tile > r.numel) r.tile = r.numel;
-    r.unit = p->num_sums ? GR_BLOCK : r.tile;
+    r.block = p->num_sums ? GR_BLOCK : p->row_sums ? GR_ROWS * row : INT64_MAX;
+    r.unit = r.block < INT64_MAX ? r.block : r.tile;
     r.buffer_bytes = ((size_t)r.tile * widest + 63) / 64 * 64;
     r.block_bytes = GR_BLOCK * widest;
     r.worker_bytes = (size_t)r.num_buffers * r.buffer_bytes + (size_t)r.num_blocks * r.block_bytes;
     const int64_t units = (r.numel + r.unit - 1) / r.unit;
-    const double ns = (STEP_NS * (double)r.num_each + ADDEND_NS * (double)p->num_sums) * (double)r.unit; /* of a unit */
+    const double ns = (STEP_NS * (double)r.num_each + ADDEND_NS * (double)(p->num_sums + (p->row_sums ? 2 : 0))) * (double)r.unit; /* of a unit */
     gr_block *b = r.worker_bytes ? gr__block_new(c, (size_t)gr__parallel_workers(c, ns * (double)units) * r.worker_bytes) : NULL;
     if (r.worker_bytes && !b) return false;
     r.buffers = b ? gr__block_data(b) : NULL;

@@ -3,14 +3,20 @@
  *
  * TOGETHER rows of y at a time, BESIDE vectors of each in registers. At the right and at the lower edge these blocks overlap rather than
  * being masked: an element that is computed twice comes out the same.
+ * The adjoint adds up all rows, each times a few numbers: AT_ONCE sums at a time, so that a vector that is read serves all of them.
  * Knows no tensor.
  * SPDX-License-Identifier: MIT */
 #include "kernels/block.h"
 
 enum { BESIDE = 4, /* vectors */
-       TOGETHER = VECTOR_BYTES == 64 ? 4 : 2 /* rows */ };
+       TOGETHER = VECTOR_BYTES == 64 ? 4 : 2, /* rows */
+       AT_ONCE = 3 /* sums */ };
 
 #define BODY "kernels/affine_body.h"
 #include "kernels/own_types.h"
 
-void FOR_ISA(gr__fill_affine)(gr_kernel_table *t) { SET_FLOATS(affine, affine); }
+void FOR_ISA(gr__fill_affine)(gr_kernel_table *t) 
+{
+    SET_FLOATS(affine, affine);
+    SET_FLOATS(affine_adjoint, affine_adjoint);
+}

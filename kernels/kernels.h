@@ -132,6 +132,9 @@ typedef struct gr_affine {
     const void *a, *b;
 } gr_affine;
 typedef void gr_affine_fn(const gr_affine *k, int64_t first, int64_t count, void *y);
+/* What its adjoint does with some elements of [.., n], the first of them at x[0]: sums[k, j] += sum over i of a[i as[0] + k as[1]] x[i, j]
+ * for k < steps, sums [.., n], in the order of i; if plain, the sum of x[i, j] comes first. b is not read. */
+typedef void gr_affine_adjoint_fn(const gr_affine *k, bool plain, int64_t first, int64_t count, const void *x, void *sums);
 
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
  * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1.
@@ -203,6 +206,7 @@ typedef struct gr_kernel_table {
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
     gr_affine_fn *affine[GR_K_TYPES];
+    gr_affine_adjoint_fn *affine_adjoint[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
     gr_gemm_part_fn *gemm_part[GR_K_TYPES];
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */

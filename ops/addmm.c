@@ -79,11 +79,11 @@ static gr_tensor *addmm_vjp(gr_tensor *y, gr_tensor *dy, int i)
 static bool addmm_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     gr_scope *s = gr__scope_now(y->ctx);
-    if (!gr__ready(dy)) return false;
     for (int i = 0; i < 3; i++)
-        if (gr__wants(y, i) && !(dx[i] = gr__node_like(s, y->in[i], 0))) return false;
-    if (dx[0] && (!gr__give_memory(s, dx[0]) || !gr__sum_repeats(dy, dx[0]))) return false;
+        if (gr__wants(y, i) && (!(dx[i] = gr__node_like(s, y->in[i], 0)) || (i != 1 && !gr__give_memory(s, dx[i])))) return false;
     if (dx[1] && !gr__multiply(dy, false, y->in[2], true, dx[1])) return false;
+    if (gr__few_steps(y, y->in[1]->dims[1])) return gr__run_adjoint(dy, y->in[1], dx[2], false, dx[0]); /* dy need not have memory for that */
+    if (dx[0] && (!gr__ready(dy) || !gr__sum_repeats(dy, dx[0]))) return false;
     return !dx[2] || gr__multiply(y->in[1], true, dy, false, dx[2]);
 }
 

@@ -100,13 +100,16 @@ static int64_t parts_of(const product *p, double share, int workers)
     return parts < p->all ? parts : p->all;
 }
 
-bool gr__multiply(gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
+bool gr__multiply(gr_tensor *a, bool ta, gr_tensor *b, bool tb, gr_tensor *y)
 {
     const int r = y->ndim, type = gr__kt(y);
     const int64_t *size = y->dims + r - 2, *as = gr__stride(a) + r - 2, *bs = gr__stride(b) + r - 2, inner = a->dims[r - 1 - ta];
-    if (gr__few_steps(y, inner)) return gr__combine_rows(NULL, a, ta, b, tb, y);
+    if (gr__few_steps(y, inner)) return gr__ready(a) && gr__ready(b) && gr__combine_rows(NULL, a, ta, b, tb, y);
     if (!y->data && !gr__give_memory(y->ctx->scope[y->scope], y)) return false;
     if (y->numel == 0) return true;
+    if (ta && !tb && gr__few_steps(b, size[0])) return gr__ready(a) && gr__run_adjoint(b, a, y, false, NULL);
+    if (ta && !tb && gr__few_steps(a, size[1])) return gr__ready(b) && gr__run_adjoint(a, b, y, true, NULL);
+    if (!gr__ready(a) || !gr__ready(b)) return false;
     const gr_gemm_size s = { size[0], size[1], inner, { as[ta], as[!ta] }, { bs[tb], bs[!tb] }, size[1] };
     /* two thirds of what AVX-512 does, and what has to be read */
     const double ns = (double)y->numel * (double)inner / (type == GR_K_F32 ? 75 : 37) + READ_NS * (double)(a->numel + b->numel);
@@ -124,11 +127,10 @@ bool gr__multiply(gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor 
     return true;
 }
 
-static bool matmul_forward(const gr_call *k, gr_tensor *y) { return gr__ready(k->in[0]) && gr__ready(k->in[1]) && gr__multiply(k->in[0], false, k->in[1], false, y); }
+static bool matmul_forward(const gr_call *k, gr_tensor *y) { return gr__multiply(k->in[0], false, k->in[1], false, y); }
 
 static bool matmul_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
-    if (!gr__ready(dy)) return false;
     for (int i = 0; i < 2; i++)
         if (gr__wants(y, i) && !(dx[i] = gr__node_like(gr__scope_now(y->ctx), y->in[i], 0))) return false;
     if (dx[0] && !gr__multiply(dy, false, y->in[1], true, dx[0])) return false;

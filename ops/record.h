@@ -20,8 +20,8 @@ bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t 
 /* y = x summed over what y would be repeated to */
 bool gr__sum_repeats(const gr_tensor *x, gr_tensor *y);
 /* y = a b for every matrix of the batch, where a^T stands for a if ta, b^T for b if tb: strides change places. y gets memory, if it has none, or
- * waits. */
-bool gr__multiply(gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y);
+ * waits; a and b may wait. */
+bool gr__multiply(gr_tensor *a, bool ta, gr_tensor *b, bool tb, gr_tensor *y);
 /* y = start + a b, start a row or NULL, where gr__few_steps(y, rows of b); y as in gr__multiply. */
 bool gr__few_steps(const gr_tensor *y, int64_t steps);
 bool gr__combine_rows(const gr_tensor *start, gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y);

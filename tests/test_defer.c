@@ -164,6 +164,24 @@ TEST(a_product_of_a_few_steps_waits_and_what_reads_it_computes_it_in_tiles)
     finish(c);
 }
 
+TEST(the_gradient_of_what_a_dense_layer_gives_needs_no_memory)
+{
+    size_t bytes[2];
+    static double dw[2][2 * COLUMNS];
+    for (int waits = 0; waits < 2; waits++) {
+        gr_ctx *c = context(waits ? 2 : INT64_MAX);
+        const layers l = make_layers(c, GR_F32);
+        gr_tensor *g, *loss = gr_sum(gr_square(gr_matmul(gr_relu(gr_addmm(l.b, gr_detach(l.x), l.w)), l.v)));
+        CHECK(gr_item(loss) != 0);
+        const size_t before = gr_ctx_stats(c).bytes_peak;
+        CHECK(gr_grads(loss, &l.w, 1, &g));
+        bytes[waits] = gr_ctx_stats(c).bytes_peak - before;
+        gr_read(g, dw[waits]);
+        finish(c);
+    }
+    CHECK(bytes[1] + ROWS * COLUMNS * sizeof(float) <= bytes[0] && memcmp(dw[0], dw[1], sizeof dw[0]) == 0);
+}
+
 static void two_layers(gr_ctx *c, gr_type type, double *out)
 {
     const layers l = make_layers(c, type);
