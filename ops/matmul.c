@@ -56,13 +56,7 @@ static void multiply_parts(void *user, int64_t first, int64_t last, int worker)
     }
 }
 
-/* Where a few steps make many elements, these are most of the work: a product that writes more than the first-level cache holds is left to a
- * kernel of its own, and waits until somebody asks for it, like an element-wise value. b is copied, with the row to which all is added. */
-bool gr__few_steps(const gr_tensor *y, int64_t steps)
-{
-    enum { FEW = 8, ROWS = 32, COLUMNS = 16, MANY = 8192 };
-    return y->ndim == 2 && steps <= FEW && y->numel > MANY && y->dims[0] >= ROWS && y->dims[1] >= COLUMNS;
-}
+/* b is copied, with the row to which all is added. */
 bool gr__combine_rows(const gr_tensor *start, gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
 {
     const int64_t *as = gr__stride(a), *bs = gr__stride(b), n = y->dims[1], size = (int64_t)gr__type_size((gr_type)y->dtype), line = 64 / size;

@@ -22,8 +22,13 @@ bool gr__sum_repeats(const gr_tensor *x, gr_tensor *y);
 /* y = a b for every matrix of the batch, where a^T stands for a if ta, b^T for b if tb: strides change places. y gets memory, if it has none, or
  * waits; a and b may wait. */
 bool gr__multiply(gr_tensor *a, bool ta, gr_tensor *b, bool tb, gr_tensor *y);
-/* y = start + a b, start a row or NULL, where gr__few_steps(y, rows of b); y as in gr__multiply. */
-bool gr__few_steps(const gr_tensor *y, int64_t steps);
+/* Where a few steps make many elements, these are most of the work: a product that writes more than the first-level cache holds is left to
+ * gr__run_affine, and so is its adjoint. y = start + a b, start a row or NULL, b of few rows; y as in gr__multiply. */
+static inline bool gr__few_steps(const gr_tensor *y, int64_t steps)
+{
+    enum { FEW = 8, ROWS = 32, COLUMNS = 16, MANY = 8192 };
+    return y->numel > MANY && steps <= FEW && y->ndim == 2 && y->dims[0] >= ROWS && y->dims[1] >= COLUMNS;
+}
 bool gr__combine_rows(const gr_tensor *start, gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y);
 /* Bytes of scratch on the stack, at least what any kernel asks for where m, n and k are GR_LITTLE. */
 enum { GR_LITTLE = 16, GR_LITTLE_SCRATCH = 16384 };
