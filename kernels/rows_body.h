@@ -52,8 +52,8 @@ static APART mask N(S, row_starts)(int64_t some, int64_t n)
 static APART void N(S, put_columns)(int64_t some, int64_t n, const vec *column, T *y)
 {
     const T *from = (const T *)column;
-    for (int64_t i = 0; i < some; i++, y += n)
-        for (int64_t j = 0; j < n; j++) y[j] = from[j * W + i];
+    for (int64_t j = 0; j < n; j++, from += W)
+        for (int64_t i = 0; i < some; i++) y[i * n + j] = from[i];
 }
 /* body(n, columns) for W rows at a time, which leaves columns of m elements; those of x are the first, those of other, unless it is NULL, begin at FEW */
 static APART void N(S, few)(void body(int64_t n, vec *c), int64_t rows, int64_t n, const T *x, const T *other, int64_t m, T *y)
