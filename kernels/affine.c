@@ -8,9 +8,15 @@
  * SPDX-License-Identifier: MIT */
 #include "kernels/block.h"
 
+#ifdef FUSES
 enum { BESIDE = 4, /* vectors */
+#else
+enum { BESIDE = 2,
+#endif
        TOGETHER = VECTOR_BYTES == 64 ? 4 : 2, /* rows */
        AT_ONCE = 3 /* sums */ };
+
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #define BODY "kernels/affine_body.h"
 #include "kernels/own_types.h"

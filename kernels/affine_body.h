@@ -41,51 +41,45 @@ static APART void N(S, affine_column)(const gr_affine *k, int64_t rows, int64_t 
     }
 }
 
-/* sums[l][j] += sum over i of a[i, l] x[i, j], of BESIDE vectors or, if EDGE, fewer columns; where there are fewer sums the last one is taken
+/* sums[l][j] += sum over i of a[i, l] x[i, j], of so many vectors or, if EDGE, of a part of one; where there are fewer sums the last one is taken
  * again. plain: the first is the sum of x[i, j]. */
-INLINE void N(S, sums)(const bool edge, const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *sums)
+INLINE void N(S, sums)(const int vectors, const bool edge, const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *sums)
 {
     static const T one = 1;
     const int64_t n = k->n, last = k->steps + plain - 1;
-    N(S, edge) part[BESIDE]; /* of what is beyond the edge, the first column again, for nothing */
-    int64_t at[BESIDE];
-    UNROLL for (int v = 0; v < BESIDE; v++) {
-        const int64_t left = columns - v * W;
-        at[v] = edge && left <= 0 ? 0 : v * W;
-        part[v] = N(S, first)(edge && left < W ? left > 0 ? left : 1 : W);
-    }
-#define AT(p, v) (edge ? N(S, load_edge)((p) + at[v], part[v]) : N(S, load)((p) + (v) * W))
+    const N(S, edge) part = N(S, first)(least(columns, W));
+#define AT(p, v) (edge ? N(S, load_edge)(p, part) : N(S, load)((p) + (v) * W))
     for (int64_t l = 0; l <= last; l += AT_ONCE) {
         const T *from = x, *c[AT_ONCE];
         T *y[AT_ONCE];
         int64_t step[AT_ONCE];
         vec s[AT_ONCE][BESIDE];
         UNROLL for (int q = 0; q < AT_ONCE; q++) {
-            const int64_t number = l + q < last ? l + q : last;
+            const int64_t number = least(l + q, last);
             const bool is_plain = plain && number == 0;
             c[q] = is_plain ? &one : a + (number - plain) * k->as[1], step[q] = is_plain ? 0 : k->as[0];
             y[q] = sums + number * n;
-            UNROLL for (int v = 0; v < BESIDE; v++) s[q][v] = AT(y[q], v);
+            UNROLL for (int v = 0; v < vectors; v++) s[q][v] = AT(y[q], v);
         }
         for (int64_t i = 0; i < rows; i++, from += n) {
             vec all[AT_ONCE];
             UNROLL for (int q = 0; q < AT_ONCE; q++) all[q] = N(S, all)(*c[q]), c[q] += step[q];
-            UNROLL for (int v = 0; v < BESIDE; v++) {
+            UNROLL for (int v = 0; v < vectors; v++) {
                 vec e = AT(from, v);
                 HOLD(e);
                 UNROLL for (int q = 0; q < AT_ONCE; q++) s[q][v] = N(S, fma)(all[q], e, s[q][v]);
             }
         }
         UNROLL for (int q = 0; q < AT_ONCE; q++)
-            UNROLL for (int v = 0; v < BESIDE; v++) {
-                if (!edge) N(S, store)(y[q] + v * W, s[q][v]);
-                else if (columns > v * W) N(S, store_edge)(y[q] + at[v], part[v], s[q][v]);
+            UNROLL for (int v = 0; v < vectors; v++) {
+                if (edge) N(S, store_edge)(y[q], part, s[q][v]);
+                else N(S, store)(y[q] + v * W, s[q][v]);
             }
     }
 #undef AT
 }
-static APART void N(S, sums_whole)(const gr_affine *k, bool plain, int64_t rows, const T *a, const T *x, T *y) { N(S, sums)(false, k, plain, rows, BESIDE * W, a, x, y); }
-static APART void N(S, sums_edge)(const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *y) { N(S, sums)(true, k, plain, rows, columns, a, x, y); }
+static APART void N(S, sums_whole)(const gr_affine *k, bool plain, int64_t rows, const T *a, const T *x, T *y) { N(S, sums)(BESIDE, false, k, plain, rows, BESIDE * W, a, x, y); }
+static APART void N(S, sums_edge)(const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *y) { N(S, sums)(1, true, k, plain, rows, columns, a, x, y); }
 
 static void N(S, affine_adjoint)(const gr_affine *k, bool plain, int64_t first, int64_t count, const void *x_, void *sums)
 {
@@ -97,7 +91,7 @@ static void N(S, affine_adjoint)(const gr_affine *k, bool plain, int64_t first, 
         T *y = (T *)sums + column;
         int64_t j = 0;
         for (; j + BESIDE * W <= columns; j += BESIDE * W) N(S, sums_whole)(k, plain, rows, a, x + j, y + j);
-        if (j < columns) N(S, sums_edge)(k, plain, rows, columns - j, a, x + j, y + j);
+        for (; j < columns; j += W) N(S, sums_edge)(k, plain, rows, columns - j, a, x + j, y + j);
     }
 }
 

@@ -49,6 +49,10 @@ static APART mask N(S, row_starts)(int64_t some, int64_t n)
     for (int64_t k = 1; k < W; k++) at[k] = (int)((k < some ? k : some - 1) * n);
     return at;
 }
+static APART void N(S, take_columns)(int64_t n, const T *x, mask at, vec *column)
+{
+    for (int64_t j = 0; j < n; j++) column[j] = N(S, gather_lanes)(x + j, at);
+}
 static APART void N(S, put_columns)(int64_t some, int64_t n, const vec *column, T *y)
 {
     const T *from = (const T *)column;
@@ -63,8 +67,8 @@ static APART void N(S, few)(void body(int64_t n, vec *c), int64_t rows, int64_t 
     for (int64_t some; rows > 0; rows -= some, x += some * n, y += some * m) {
         some = rows < W ? rows : W;
         if (some < W) at = N(S, row_starts)(some, n);
-        for (int64_t j = 0; j < n; j++) c[j] = N(S, gather_lanes)(x + j, at);
-        for (int64_t j = 0; other && j < n; j++) c[FEW + j] = N(S, gather_lanes)(other + j, at);
+        N(S, take_columns)(n, x, at, c);
+        if (other) N(S, take_columns)(n, other, at, c + FEW);
         other = other ? other + some * n : NULL;
         body(n, c);
         N(S, put_columns)(some, m, c, y);
@@ -253,7 +257,7 @@ static void N(S, cross_entropy)(int64_t rows, int64_t n, const void *x_, const i
     for (int64_t some; rows > 0; rows -= some, x += some * n, t += some, y += some) {
         some = rows < W ? rows : W;
         if (some < W) at = N(S, row_starts)(some, n);
-        for (int64_t j = 0; j < n; j++) c[j] = N(S, gather_lanes)(x + j, at);
+        N(S, take_columns)(n, x, at, c);
         const vec hit = N(S, gather_lanes)(x, at + N(S, classes)(some, t));
         N(S, few_logsumexp)(n, c);
         put(y, some, c[1] - (hit - c[0]));
@@ -270,7 +274,7 @@ static void N(S, cross_entropy_dx)(int64_t rows, int64_t n, const void *x_, cons
         some = rows < W ? rows : W;
         if (some < W) at = N(S, row_starts)(some, n);
         const mask class = N(S, classes)(some, t);
-        for (int64_t j = 0; j < n; j++) c[j] = N(S, gather_lanes)(x + j, at);
+        N(S, take_columns)(n, x, at, c);
         N(S, few_softmax)(n, c);
         for (int64_t j = 0; j < n; j++) others += N(S, choose)(class == (I)j, all(0), c[j]);
         const vec g = take(dy, some, all(0));
