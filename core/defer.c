@@ -1,7 +1,8 @@
 /* Values that wait. A large element-wise result is not computed when the call is made but when somebody needs it; what
  * then still waits for the same reason is computed with it, tile by tile, and an intermediate value that nobody else asks
  * for never touches memory. A forward chain of n operations reads its inputs and writes its result once; so does the chain
- * of their derivatives, which computes the intermediate values again rather than reading them back.
+ * of their derivatives, which computes the intermediate values again rather than reading them back. A product of a few steps costs no
+ * more than an element-wise value and waits like one, from a copy of its small factor; the adjoint takes sums of what waits.
  *
  *   waits for  gr_data, gr_read, an operation that is not element-wise, gr_keep, the end of a sweep (its gradients together)
  *   before     an operand is overwritten through the interface, what reads it is computed

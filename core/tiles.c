@@ -4,6 +4,8 @@
  *   program   values: operands in memory, or temporary ones that live in tiles alone; steps: a kernel, its result, its operands
  *   tile      a range of elements in row-major order; for each of them every step is run before the next is begun
  *
+ * A step may also make its tile from a few rows in memory (kernels/affine.c), and sums may be taken of a tile that is complete.
+ *
  * Knows no operation and no graph. An element's value does not depend on the tile it falls into.
  * SPDX-License-Identifier: MIT */
 #include "core/tiles.h"

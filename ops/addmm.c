@@ -1,5 +1,5 @@
 /* y = b + x w in one operation: what a dense layer does. The product and the sum are those of gr_matmul and gr_add; together
- * they need one result, and the sum finds the product in the cache.
+ * they need one result, and the sum finds the product in the cache. Where gr__few_steps, the sums of the product begin with b.
  * SPDX-License-Identifier: MIT */
 #include "ops/record.h"
 
