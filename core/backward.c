@@ -285,13 +285,27 @@ static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
     return w->c->code == GR_OK;
 }
 
+/* Is y a part of an input whose gradient there is already? Then only that part of the gradient grows. */
+static bool grows_in_part(const sweep *w, const gr_tensor *y)
+{
+    const gr_tensor *cot = y->op->flags & GR_OP_VIEW ? w->cot.at[y->in[0]->order] : NULL;
+    return cot && y->numel < y->in[0]->numel && w->scope && !w->c->observer && gr__ready(cot) && alone(cot);
+}
+/* There is nothing to contribute then: NULL, with an error if it failed. */
+static gr_tensor *grow_part(sweep *w, gr_tensor *y, gr_tensor *dy)
+{
+    gr_tensor *part = gr_apply(y->op, &w->cot.at[y->in[0]->order], 1, y->attr);
+    if (part && gr__ready(dy)) add_to(part, dy);
+    return NULL;
+}
+
 static bool composed(sweep *w, gr_tensor *y, gr_tensor *dy)
 {
     for (int i = 0; i < y->nin; i++) {
         if (!gr__wants(y, i)) continue;
         gr_scope *inner = w->scope ? gr_scope_begin(w->c) : NULL;
         if (w->scope && !inner) return false;
-        gr_tensor *g = y->op->vjp(y, dy, i);
+        gr_tensor *g = grows_in_part(w, y) ? grow_part(w, y, dy) : y->op->vjp(y, dy, i);
         gr_tensor *kept = w->scope && g ? gr_keep(g) : g;
         bool moved = kept != g;
         if (inner) gr_scope_end(inner);

@@ -15,9 +15,11 @@
 #define STEP_NS 0.15 /* for an element, about; memory included */
 #define ADDEND_NS 0.08
 enum {
-    CACHE = 24576,    /* bytes of the first level, or less: a tile of every value at once */
+    CACHE = 16384,    /* bytes, half of the first level or less: a tile of every value at once; the rest is for the next tile */
+    LINE = 64,        /* bytes */
     TILE = 1024,      /* elements at most: what a call of a kernel costs is lost among them */
     TILE_LEAST = 128, /* and at least */
+    ENOUGH = 4,       /* steps from which on there is time to fetch the next tile */
     LONG_RUN = 256,   /* elements in a row from which a tile ends with the row, so that the row is read in place */
 };
 
@@ -91,8 +93,12 @@ typedef struct prepared {
     uint8_t each[GR_MAX_STEPS];     /* the other steps */
     uint16_t slot[MAX_SLOTS];       /* of an operand of theirs that moves, in the order of `owner` */
     uint8_t owner[MAX_SLOTS];       /* the value that is this operand */
-    bool uniform[GR_MAX_VALUES], summed[GR_MAX_VALUES];
-    int num_moving, num_once, num_each, num_slots, num_buffers, num_blocks;
+    gr_ew_fn *fn[GR_MAX_STEPS];     /* of `each` */
+    uint8_t ahead[GR_MAX_STEPS];    /* before each of them a part of the next tile of this value is fetched: */
+    int32_t ahead_at[GR_MAX_STEPS]; /* so many bytes from its tile on */
+    bool uniform[GR_MAX_VALUES], summed[GR_MAX_VALUES], scatters;
+    int num_moving, num_once, num_each, num_slots, num_buffers, num_blocks, num_ahead;
+    int64_t part;                   /* bytes, whole times 4 lines */
     layout *layouts;
     int64_t cut, block;             /* tiles end at their multiples; block: of which there are sums */
     int64_t numel, tile, unit;      /* unit: elements that one thread takes */
@@ -140,7 +146,7 @@ static void find(const prepared *r, char *buffers, char **at, int64_t i, int64_t
 static void finish(const prepared *r, char *buffers, char *const *at, int64_t i, int64_t n)
 {
     const gr_program *p = r->p;
-    for (int m = 0; m < r->num_moving; m++) {
+    for (int m = 0; r->scatters && m < r->num_moving; m++) {
         const int v = r->moving[m];
         const gr_value *x = &p->value[v];
         if (r->place[v] == STRIDED && x->result && at[v] == buffer_of(r, buffers, v))
@@ -166,9 +172,9 @@ static void finish(const prepared *r, char *buffers, char *const *at, int64_t i,
     }
 }
 
-static inline void run_step(const gr_step *k, int64_t i, int64_t n, char **operand)
+static inline void run_step(gr_ew_fn *fn, const gr_step *k, int64_t i, int64_t n, char **operand)
 {
-    if (k->fn) k->fn(n, operand);
+    if (fn) fn(n, operand);
     else k->rows(k->affine, i, n, operand[0]);
 }
 
@@ -191,11 +197,22 @@ static void run_range(void *user, int64_t first, int64_t end, int worker)
     for (int s = 0; s < r->num_each; s++) set_operands(&p->step[r->each[s]], at, operand + s * GR_MAX_OPERANDS);
     for (int64_t i = from, n; i < to; i += n) {
         n = to - i < r->tile ? to - i : r->tile;
-        if (n > r->cut - i % r->cut) n = r->cut - i % r->cut;
+        if (r->cut < r->numel && n > r->cut - i % r->cut) n = r->cut - i % r->cut;
         if (n > r->block - i % r->block) n = r->block - i % r->block;
         find(r, buffers, at, i, n);
         for (int s = 0; s < r->num_slots; s++) operand[r->slot[s]] = at[r->owner[s]];
-        for (int s = 0; s < r->num_each; s++) run_step(&p->step[r->each[s]], i, n, operand + s * GR_MAX_OPERANDS);
+        for (int s = 0; s < r->num_each; s++) {
+            if (s < r->num_ahead) { /* it comes while the machine computes; past the end of memory nothing does */
+                const uintptr_t next = (uintptr_t)at[r->ahead[s]] + (uintptr_t)r->ahead_at[s], past = next + (uintptr_t)r->part;
+                for (uintptr_t line = next; line < past; line += 4 * LINE) {
+                    __builtin_prefetch((const void *)line);
+                    __builtin_prefetch((const void *)(line + LINE));
+                    __builtin_prefetch((const void *)(line + 2 * LINE));
+                    __builtin_prefetch((const void *)(line + 3 * LINE));
+                }
+            }
+            run_step(r->fn[s], &p->step[r->each[s]], i, n, operand + s * GR_MAX_OPERANDS);
+        }
         finish(r, buffers, at, i, n);
     }
 }
@@ -217,6 +234,7 @@ static void place_values(prepared *r)
         if (l.ndim == 1 && l.stride[0] == 1) continue;
         r->place[v] = l.ndim == 1 && l.stride[0] == 0 && !x->result ? CONSTANT : STRIDED;
         r->uniform[v] = r->place[v] == CONSTANT;
+        r->scatters = r->scatters || x->result;
         r->buffer[v] = (uint8_t)r->num_buffers++;
         if (r->uniform[v]) {
             r->num_moving--;
@@ -243,7 +261,7 @@ static void place_steps(prepared *r)
         r->uniform[y] = uniform;
         for (int j = 0; j < k->n; j++) last[k->value[j]] = (uint8_t)s;
         if (uniform) r->once[r->num_once++] = (uint8_t)s;
-        else r->each[r->num_each++] = (uint8_t)s;
+        else r->fn[r->num_each] = k->fn, r->each[r->num_each++] = (uint8_t)s;
         for (int j = 0; j < k->n && !uniform; j++) {
             const int v = k->value[j];
             if (r->place[v] != DENSE && r->place[v] != STRIDED && !r->summed[v]) continue;
@@ -278,6 +296,24 @@ static int64_t whole_rows(int64_t tile, int64_t n)
     return n <= tile ? tile - tile % n : tile;
 }
 
+/* Which part of the next tile is fetched before each step: of one value after the other, all of them equally long. */
+static void plan_ahead(prepared *r)
+{
+    int64_t bytes = 0;
+    for (int m = 0; m < r->num_moving; m++)
+        if (r->place[r->moving[m]] == DENSE) bytes += r->tile * r->p->value[r->moving[m]].size;
+    if (bytes == 0 || r->num_each < ENOUGH || r->tile == r->numel) return;
+    r->part = (bytes / r->num_each / (4 * LINE) + 1) * 4 * LINE;
+    for (int m = 0; m < r->num_moving; m++) {
+        const int v = r->moving[m];
+        const int64_t tile = r->tile * r->p->value[v].size;
+        for (int64_t i = 0; i < tile && r->place[v] == DENSE && r->num_ahead < r->num_each; i += r->part) {
+            r->ahead[r->num_ahead] = (uint8_t)v;
+            r->ahead_at[r->num_ahead++] = (int32_t)(tile + i);
+        }
+    }
+}
+
 bool gr__run_program(gr_ctx *c, const gr_program *p)
 {
     layout layouts[GR_MAX_VALUES];
@@ -289,12 +325,14 @@ bool gr__run_program(gr_ctx *c, const gr_program *p)
     size_t widest = 1;
     for (int v = 0; v < p->num_values; v++) widest = (size_t)p->value[v].size > widest ? (size_t)p->value[v].size : widest;
     r.tile = p->num_steps ? TILE : GR_BLOCK;
-    while (r.tile > TILE_LEAST && (size_t)r.tile * widest * (size_t)(r.num_buffers + r.num_moving) > CACHE) r.tile /= 2;
+    const int64_t fits = CACHE / (int64_t)(widest * (size_t)(r.num_buffers + r.num_moving)) / LINE * LINE;
+    if (r.tile > fits && p->num_steps) r.tile = fits > TILE_LEAST ? fits : TILE_LEAST;
     int64_t row = p->row_sums ? p->row_sums->k.n : 0;
     for (int s = 0; s < p->num_steps; s++)
         if (p->step[s].affine) row = p->step[s].affine->n;
     if (row) r.tile = whole_rows(2 * r.tile, row);
     if (r.tile > r.numel) r.tile = r.numel;
+    plan_ahead(&r);
     r.block = p->num_sums ? GR_BLOCK : p->row_sums ? GR_ROWS * row : INT64_MAX;
     r.unit = r.block < INT64_MAX ? r.block : r.tile;
     r.buffer_bytes = ((size_t)r.tile * widest + 63) / 64 * 64;

@@ -46,6 +46,8 @@
 #define LARGE 6         /* tiles of rows from which packing b pays */
 #define KC 384          /* c is read and written once in KC steps */
 #define DIRECT 65536    /* elements of b up to which its rows are read in place */
+#define SPARSE 2048     /* bytes from step to step of a from which a page of 4 KiB has two at the most: */
+#define REACH 262144    /* where they fill more than 64 pages, each tile of rows waits for their addresses, and a is packed though it is small */
 #define NEAR 32768      /* bytes of c that stay in the first-level cache while all of b passes by, where steps are so few that c is most of the work */
 #define RESIDENT 524288 /* bytes of a that the second-level cache holds while all of b passes by, a panel at a time: half of 1 MiB */
 
@@ -80,10 +82,11 @@ static plan plan_for(const gr_gemm_size *s, int64_t first, int64_t end, int64_t 
     plan p = { .m = s->m, .n = s->n, .k = s->k, .as = { s->as[0], s->as[1] }, .bs = { s->bs[0], s->bs[1] }, .cs = { s->cs, 1 } };
     if (s->n <= FEW && s->n < s->m && (s->as[0] == 1 || s->k >= 2 * w))
         p = (plan){ .m = s->n, .n = s->m, .k = s->k, .as = { s->bs[1], s->bs[0] }, .bs = { s->as[1], s->as[0] }, .cs = { 1, s->cs }, .swap = true };
+    const bool spread = p.as[1] * element >= SPARSE && p.k * p.as[1] * element > REACH;
     p.dots = p.m <= FEW && p.bs[0] == 1 && p.bs[1] != 1 && p.k >= 2 * w;
-    p.pack_b = !p.dots && (p.bs[1] != 1 || (p.n * p.k > DIRECT && p.m > LARGE * MR));
+    p.pack_b = !p.dots && (p.bs[1] != 1 || ((p.n * p.k > DIRECT || spread) && p.m > LARGE * MR));
     p.kc = p.pack_b && !p.swap ? share(p.k, KC) : p.k;
-    p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.k >= CHUNK && p.m > 4 * MR && p.n > 2 * NV * w;
+    p.pack_a = p.dots ? p.as[1] != 1 : p.pack_b && p.k >= CHUNK && p.m > 4 * MR && (p.n > 2 * NV * w || (spread && p.n >= NV * w));
     const int64_t most = p.k < CHUNK ? NEAR / element / p.n : RESIDENT / element / p.kc;
     p.mc = p.m <= MR || p.m <= most ? p.m : most <= MR ? MR : round_up(share(p.m, most), MR);
     p.width = p.dots ? 4 : p.pack_b || p.m > FEW ? NV * w : p.m == 1 ? WIDE * w : WIDE_FEW * w;

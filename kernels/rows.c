@@ -1,10 +1,11 @@
 /* Softmax and its relatives, and layer norm, along contiguous rows. Of a softmax the maximum is taken out first, so that no
  * exponential overflows. Knows no tensor.
  *
- * Some rows are taken together, one step after the other, so that short ones need not wait for their own sums. What a row gives
- * follows from the row alone. A sum runs in LANES lanes of at most 64 addends each, then in double.
+ * Some rows are taken together, one step after the other: short ones need not wait for their own sums, and as many as a vector has
+ * lanes share the way from lanes to one number each. What a row gives follows from the row alone. A sum runs in lanes of at most
+ * 64 addends each, then by halves, that of a long row in double.
  * SPDX-License-Identifier: MIT */
-#include "kernels/lanes.h"
+#include "kernels/block.h"
 #include "kernels/vmath.h"
 
 #include <math.h>
@@ -23,11 +24,6 @@ static int64_t rows_together(int64_t rows, int64_t n)
 /* the row of the next `some` that stands where i does in these, if there is one: its memory is fetched while row i is worked on */
 static int64_t later_row(int64_t i, int64_t some, int64_t rows) { return i + some < rows ? i + some : i; }
 #define FETCH(p) __builtin_prefetch(p)
-#ifdef __AVX512F__ /* in the time of a call, which sets up its constants again, most of a short row is done */
-#define PER_ROW INLINE
-#else
-#define PER_ROW static APART
-#endif
 
 #define BODY "kernels/rows_body.h"
 #include "kernels/own_types.h"

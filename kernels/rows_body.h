@@ -126,44 +126,109 @@ static APART void N(S, few_softmax_dx)(int64_t n, vec *c)
     for (int64_t j = 0; j < n; j++) c[j] = N(S, choose)(lost, nan, (g[j] - sum) * c[j]);
 }
 
-/* ---- softmax --------------------------------------------------------------------------------------------------------*/
-/* max x; a NaN may be passed over: the sum of exponentials heeds it */
-PER_ROW T N(S, row_max)(int64_t n, const T *x)
-{
-    vec part[PANEL];
-    UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(-(T)INFINITY);
-    for (; n >= LANES; n -= LANES, x += LANES)
-        UNROLL_PANEL for (int k = 0; k < PANEL; k++) part[k] = N(S, larger_of)(N(S, load)(x + k * W), part[k]);
-    UNROLL_REST for (int k = 0; k < PANEL; k++, n -= W) {
-        if (n <= 0) break;
-        part[k] = N(S, larger_of)(take(x + k * W, n, part[k]), part[k]);
+/* ---- rows of more: sums and maxima are taken in lanes, which W rows at a time are brought together in one vector ---------------*/
+/* y[i] = all lanes of row i, in the same order for each: first those LANE apart, then by halves. It reads and writes multiples of W rows. */
+#define FOLD(name, plus)                                                                                             \
+    static APART void N(S, name)(int64_t some, T lanes[][W], T *y)                                                   \
+    {                                                                                                                \
+        for (int64_t i = 0; i < some; i += W) {                                                                      \
+            const T *row[W];                                                                                         \
+            vec x[N(S, LANE)];                                                                                       \
+            UNROLL for (int k = 0; k < W; k++) row[k] = lanes[i + k];                                                \
+            UNROLL for (int r = 0; r < N(S, LANE); r++) {                                                            \
+                x[r] = N(S, lanes)(row + r, 0);                                                                      \
+                UNROLL for (int k = N(S, LANE); k < W; k += N(S, LANE)) x[r] = plus(x[r], N(S, lanes)(row + r, k));  \
+            }                                                                                                        \
+            N(S, transpose)(x);                                                                                      \
+            UNROLL for (int half = N(S, LANE) / 2; half > 0; half /= 2)                                              \
+                UNROLL for (int r = 0; r < half; r++) x[r] = plus(x[r], x[r + half]);                                \
+            N(S, store)(y + i, x[0]);                                                                                \
+        }                                                                                                            \
     }
-    UNROLL for (int half = PANEL / 2; half > 0; half /= 2)
-        UNROLL for (int k = 0; k < half; k++) part[k] = N(S, larger_of)(part[k + half], part[k]);
-    return N(S, lanes_largest)(part[0]);
+#define ADD(a, b) ((a) + (b))
+FOLD(add_lanes, ADD)
+FOLD(largest_lanes, N(S, larger_of))
+static int64_t N(S, stride)(int64_t n) { return n < NEAR / 2 ? (n + W - 1) / W * W : n; }
+
+/* ---- softmax --------------------------------------------------------------------------------------------------------*/
+/* max x of some rows; a NaN may be passed over: the sum of exponentials heeds it */
+static APART void N(S, maxima)(int64_t some, int64_t n, const T *x, T *most)
+{
+    T lanes[GROUP][W];
+    for (int64_t i = 0; i < some; i++) {
+        const T *p = x + i * n;
+        vec a = all(-(T)INFINITY), b = a;
+        int64_t j = 0;
+        for (; j <= n - 2 * W; j += 2 * W) a = N(S, larger_of)(N(S, load)(p + j), a), b = N(S, larger_of)(N(S, load)(p + j + W), b);
+        if (j <= n - W) a = N(S, larger_of)(N(S, load)(p + j), a), j += W;
+        if (j < n) b = N(S, larger_of)(N(S, load_first)(p + j, n - j, b), b);
+        N(S, store)(lanes[i], N(S, larger_of)(a, b));
+    }
+    for (int64_t i = some; i % W; i++) N(S, store)(lanes[i], all(0));
+    N(S, largest_lanes)(some, lanes, most);
 }
-/* The sum of e = exp(x - m), which are kept unless e is NULL; what is no normal number beside the largest, 1, is 0. Meanwhile the
- * memory of next and beside is on its way. */
-PER_ROW double N(S, exp_sum)(int64_t n, const T *x, T m, T *e, const T *next, const T *beside)
+/* e = exp(x - top) of n elements from j on, or of a vector; it is kept unless e is NULL. Meanwhile the memory of next and beside is on its way. */
+INLINE vec N(S, exps_from)(int64_t j, int64_t n, const T *x, vec top, T *e, const T *next, const T *beside)
+{
+    const vec some = V(exp_below)(take(x + j, n, all(-(T)INFINITY)) - top);
+    if (e) put(e + j, n, some);
+    FETCH(next + j), FETCH(beside + j);
+    return some;
+}
+/* the sum of e in lanes; what is no normal number beside the largest e, 1, is 0 */
+INLINE vec N(S, exp_sum)(int64_t n, const T *x, vec top, T *e, const T *next, const T *beside)
 {
     double total = 0;
-    for (int64_t j = 0; j < n;) {
+    for (int64_t j = 0;;) {
         vec part = all(0);
-        for (const int64_t stop = n - j < ADDENDS * W ? n : j + ADDENDS * W; j < stop; j += W) {
-            const vec some = V(exp_below)(take(x + j, n - j, all(-(T)INFINITY)) - m);
-            if (e) put(e + j, n - j, some);
-            part += some;
-            FETCH(next + j), FETCH(beside + j);
-        }
+        for (const int64_t stop = n - j < ADDENDS * W ? n - W : j + (ADDENDS - 1) * W; j <= stop; j += W)
+            part += N(S, exps_from)(j, W, x, top, e, next, beside);
+        if (j < n && n - j < W) part += N(S, exps_from)(j, n - j, x, top, e, next, beside), j = n;
+        if (n <= ADDENDS * W) return part;
         total += N(S, lanes_total)(part);
+        if (j == n) return (vec){ (T)total };
     }
-    return total;
 }
-/* the sum of exp(x - m) less 1, m being an element: beside the 1, a small rest would lose its digits */
-PER_ROW double N(S, exp_sum_less_1)(int64_t n, const T *x, T m, const T *next, const T *beside)
+/* finish(some, n, x, e, most, sum, y): y of some rows x from their maxima, the e = exp(x - most), a whole number of vectors apart
+ * unless there is but one row, and the sums of these */
+typedef void N(S, finish)(int64_t some, int64_t n, const T *x, const T *e, const T *most, T *sum, T *y);
+/* y, rows of m elements, by groups; e is kept if asked for. The maxima of a group are taken while the one before it waits for its sums. */
+static APART void N(S, by_groups)(N(S, finish) *finish, bool keep, int64_t rows, int64_t n, const T *x, int64_t m, T *y)
 {
-    const double total = N(S, exp_sum)(n, x, m, NULL, next, beside) - 1;
-    if (total > 0.5) return total;
+    T most[2][GROUP], sum[GROUP], lanes[GROUP][W] = { { 0 } }, near[NEAR + GROUP * W];
+    const int64_t stride = keep ? N(S, stride)(n) : 0;
+    int64_t some = rows_together(rows, n);
+    N(S, maxima)(some, n, x, most[0]);
+    for (int turn = 0; rows > 0; turn = !turn) {
+        T *e = !keep ? NULL : n < NEAR / 2 ? near : y;
+        const int64_t next = rows_together(rows - some, n);
+        for (int64_t i = 0; i < some; i++) {
+            const T *row = x + i * n;
+            N(S, store)(lanes[i], N(S, exp_sum)(n, row, all(most[turn][i]), keep ? e + i * stride : NULL, i < next ? row + some * n : row, m < n ? row : y + i * n));
+        }
+        N(S, maxima)(next, n, x + some * n, most[!turn]);
+        N(S, add_lanes)(some, lanes, sum);
+        finish(some, n, x, e, most[turn], sum, y);
+        x += some * n, y += some * m, rows -= some, some = next;
+    }
+}
+static void N(S, divide)(int64_t some, int64_t n, const T *x, const T *e, const T *most, T *sum, T *y)
+{
+    (void)x, (void)most;
+    for (int64_t i = 0; i < some; i += W) N(S, store)(sum + i, 1 / N(S, load)(sum + i));
+    for (int64_t i = 0; i < some; i++, y += n, e += N(S, stride)(n)) {
+        const vec scale = all(sum[i]);
+        for (int64_t j = 0; j < n; j += W) put(y + j, n - j, take(e + j, n - j, scale) * scale);
+    }
+}
+static void N(S, softmax)(int64_t rows, int64_t n, const void *x, void *y)
+{
+    if (n <= FEW) N(S, few)(N(S, few_softmax), rows, n, x, NULL, n, y);
+    else N(S, by_groups)(N(S, divide), true, rows, n, x, n, y);
+}
+/* The sum of exp(x - m) less 1, m being an element: beside the 1, a small rest would lose its digits */
+static APART T N(S, exp_sum_less_1)(int64_t n, const T *x, T m)
+{
     double tops = -1, rest = 0;
     for (int64_t j = 0; j < n;) {
         vec below = all(0), top = all(0);
@@ -173,73 +238,46 @@ PER_ROW double N(S, exp_sum_less_1)(int64_t n, const T *x, T m, const T *next, c
         }
         tops += N(S, lanes_total)(top), rest += N(S, lanes_total)(below);
     }
-    return tops + rest;
+    return (T)(tops + rest);
 }
-static void N(S, softmax)(int64_t rows, int64_t n, const void *x_, void *y_)
+/* the logs of sums */
+INLINE void N(S, log_sums)(int64_t some, int64_t n, const T *x, const T *most, T *sum)
 {
-    if (n <= FEW) {
-        N(S, few)(N(S, few_softmax), rows, n, x_, NULL, n, y_);
-        return;
-    }
-    const T *x = x_;
-    T *y = y_, scale[GROUP], near[NEAR + GROUP * W]; /* rows that begin at whole vectors, unless there is but one */
-    const int64_t stride = n < NEAR / 2 ? (n + W - 1) / W * W : n;
-    for (int64_t some; rows > 0; rows -= some, x += some * n) {
-        some = rows_together(rows, n);
-        T *e = n < NEAR / 2 ? near : y;
-        for (int64_t i = 0; i < some; i++) scale[i] = N(S, row_max)(n, x + i * n);
-        for (int64_t i = 0; i < some; i++) {
-            const int64_t later = later_row(i, some, rows) * n;
-            scale[i] = (T)(1 / N(S, exp_sum)(n, x + i * n, scale[i], e + i * stride, x + later, y + later));
-        }
-        for (int64_t i = 0; i < some; i++, y += n, e += stride)
-            for (int64_t j = 0; j < n; j += W) put(y + j, n - j, take(e + j, n - j, all(0)) * scale[i]);
-    }
+    for (int64_t i = 0; i < some; i += W) N(S, store)(sum + i, N(S, load)(sum + i) - 1);
+    for (int64_t i = 0; i < some; i++)
+        if (sum[i] <= (T)0.5) sum[i] = N(S, exp_sum_less_1)(n, x + i * n, most[i]);
+    for (int64_t i = 0; i < some; i += W) N(S, store)(sum + i, V(log1p)(N(S, load)(sum + i)));
 }
-/* of some rows, which y stands beside, the maximum, and the log of the sum of exp(x - m) */
-static APART void N(S, some_lse)(int64_t some, int64_t rows, int64_t n, const T *x, const T *y, T *most, T *log_sum)
+static void N(S, put_two)(int64_t some, int64_t n, const T *x, const T *e, const T *most, T *sum, T *y)
 {
-    for (int64_t i = 0; i < some; i++) most[i] = N(S, row_max)(n, x + i * n);
+    (void)e;
+    N(S, log_sums)(some, n, x, most, sum);
     for (int64_t i = 0; i < some; i++) {
-        const int64_t later = later_row(i, some, rows) * n;
-        log_sum[i] = (T)N(S, exp_sum_less_1)(n, x + i * n, most[i], x + later, y + later);
-    }
-    for (int64_t i = 0; i < some; i += W) put(log_sum + i, some - i, V(log1p)(take(log_sum + i, some - i, all(0))));
-}
-static void N(S, logsumexp)(int64_t rows, int64_t n, const void *x_, void *y_)
-{
-    if (n <= FEW && n > 0) {
-        N(S, few)(N(S, few_logsumexp), rows, n, x_, NULL, 2, y_);
-        return;
-    }
-    const T *x = x_;
-    T *y = y_, most[GROUP], log_sum[GROUP];
-    for (int64_t some; rows > 0; rows -= some, x += some * n, y += 2 * some) {
-        some = rows_together(rows, n);
-        N(S, some_lse)(some, rows, n, x, x, most, log_sum);
-        for (int64_t i = 0; i < some; i++) {
-            y[2 * i] = most[i], y[2 * i + 1] = log_sum[i];
-            if (most[i] - most[i] == 0) continue;
-            int lost = 0;
-            for (int64_t j = 0; j < n; j++) lost |= x[i * n + j] != x[i * n + j];
-            y[2 * i] = lost ? (T)NAN : most[i], y[2 * i + 1] = 0;
-        }
+        y[2 * i] = most[i], y[2 * i + 1] = sum[i];
+        if (most[i] - most[i] == 0) continue;
+        int lost = 0;
+        for (int64_t j = 0; j < n; j++) lost |= x[i * n + j] != x[i * n + j];
+        y[2 * i] = lost ? (T)NAN : most[i], y[2 * i + 1] = 0;
     }
 }
-static void N(S, log_softmax)(int64_t rows, int64_t n, const void *x_, void *y_)
+static void N(S, logsumexp)(int64_t rows, int64_t n, const void *x, void *y)
 {
-    if (n <= FEW) {
-        N(S, few)(N(S, few_log_softmax), rows, n, x_, NULL, n, y_);
-        return;
+    if (n <= FEW && n > 0) N(S, few)(N(S, few_logsumexp), rows, n, x, NULL, 2, y);
+    else N(S, by_groups)(N(S, put_two), false, rows, n, x, 2, y);
+}
+static void N(S, subtract)(int64_t some, int64_t n, const T *x, const T *e, const T *most, T *sum, T *y)
+{
+    (void)e;
+    N(S, log_sums)(some, n, x, most, sum);
+    for (int64_t i = 0; i < some; i++, x += n, y += n) {
+        const vec top = all(most[i]), log_sum = all(sum[i]);
+        for (int64_t j = 0; j < n; j += W) put(y + j, n - j, (take(x + j, n - j, top) - top) - log_sum);
     }
-    const T *x = x_;
-    T *y = y_, most[GROUP], log_sum[GROUP];
-    for (int64_t some; rows > 0; rows -= some) {
-        some = rows_together(rows, n);
-        N(S, some_lse)(some, rows, n, x, y, most, log_sum);
-        for (int64_t i = 0; i < some; i++, x += n, y += n)
-            for (int64_t j = 0; j < n; j += W) put(y + j, n - j, (take(x + j, n - j, all(0)) - most[i]) - log_sum[i]);
-    }
+}
+static void N(S, log_softmax)(int64_t rows, int64_t n, const void *x, void *y)
+{
+    if (n <= FEW) N(S, few)(N(S, few_log_softmax), rows, n, x, NULL, n, y);
+    else N(S, by_groups)(N(S, subtract), false, rows, n, x, n, y);
 }
 /* W rows or some, a class of each, in lanes: that of rows that are not there is 0 */
 static APART mask N(S, classes)(int64_t some, const int64_t *t)
@@ -390,6 +428,8 @@ static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const voi
 }
 
 #undef SUM
+#undef FOLD
+#undef ADD
 #undef PLAIN
 #undef SQUARE
 #undef PRODUCT

@@ -15,11 +15,13 @@ INLINE F NAME(tanh)(F x)
 /* for x <= 0; 0 where the result would be denormal, which takes the machine a hundred times as long */
 INLINE F NAME(exp_below)(F x)
 {
+    F power, k;
 #ifdef SCALE_FROM
-    F t, k, p = NAME(exp_reduced)(x, &t, &k);
+    const F p = NAME(exp_of_difference)(x, &power, &k);
     return SCALE_FROM(NORMAL_FROM, x, p, k);
 #else
-    return PICK(x, LT, ALL(NORMAL_FROM), ALL(0), NAME(exp_clipped)(LARGER(ALL(NORMAL_FROM), x)));
+    const F p = NAME(exp_of_difference)(LARGER(ALL(NORMAL_FROM), x), &power, &k);
+    return PICK(x, LT, ALL(NORMAL_FROM), ALL(0), p * power);
 #endif
 }
 /* The normal distribution: *density e^(-x^2 / 2), and the result times it Phi(-|x|), with a small relative error for all x. */

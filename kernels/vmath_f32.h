@@ -35,9 +35,9 @@ INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000
 INLINE F NAME(negative)(F x) { return NAME(with_sign)(x, ALL(-1)); } /* -|x| */
 
 /* e^x / 2^k, t and k as reduce says */
-INLINE F NAME(exp_reduced)(F x, F *t, F *k)
+INLINE F NAME(exp_reduced)(F x, F *t, F *k, float bias)
 {
-    F r = NAME(reduce)(x, t, k, 254);
+    F r = NAME(reduce)(x, t, k, bias);
 #ifdef FUSES
     return FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
 #else
@@ -47,8 +47,21 @@ INLINE F NAME(exp_reduced)(F x, F *t, F *k)
 }
 INLINE F NAME(exp_clipped)(F x)
 {
-    F t, k, p = NAME(exp_reduced)(x, &t, &k);
+    F t, k, p = NAME(exp_reduced)(x, &t, &k, 254);
     return NAME(scale)(p, t, k);
+}
+/* e^x / 2^k of a difference, which rounding moved by up to 2^-25 of it: ln 2 is only 2^-28 of it from a float. *power = 2^k, if k >= -126 */
+INLINE F NAME(exp_of_difference)(F x, F *power, F *k)
+{
+    F t;
+#ifdef FUSES
+    t = FMA(x, ALL(0x1.715476p0f), ALL(0x1.8p23f + 127)), *k = t - (0x1.8p23f + 127);
+    const F r = FMA(*k, ALL(-0x1.62e43p-1f), x), p = FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
+#else
+    const F p = NAME(exp_reduced)(x, &t, k, 127);
+#endif
+    *power = OF_BITS(BITS(t) << 23);
+    return p;
 }
 /* 0.96 ulp */
 INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -105, 89)); }

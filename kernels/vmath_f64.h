@@ -41,9 +41,9 @@ INLINE F NAME(with_sign)(F a, F x) { return OF_BITS(BITS(a) | (BITS(x) & 0x80000
 INLINE F NAME(negative)(F x) { return NAME(with_sign)(x, ALL(-1)); } /* -|x| */
 
 /* e^x / 2^k, t and k as reduce says */
-INLINE F NAME(exp_reduced)(F x, F *t, F *k)
+INLINE F NAME(exp_reduced)(F x, F *t, F *k, double bias)
 {
-    F r = NAME(reduce)(x, t, k, 2046);
+    F r = NAME(reduce)(x, t, k, bias);
 #ifdef FUSES
     return FMA(FMA(NAME(poly)(r), r, ALL(1)), r, ALL(1));
 #else
@@ -52,8 +52,15 @@ INLINE F NAME(exp_reduced)(F x, F *t, F *k)
 }
 INLINE F NAME(exp_clipped)(F x)
 {
-    F t, k, p = NAME(exp_reduced)(x, &t, &k);
+    F t, k, p = NAME(exp_reduced)(x, &t, &k, 2046);
     return NAME(scale)(p, t, k);
+}
+/* e^x / 2^k; *power = 2^k, if k >= -1022 */
+INLINE F NAME(exp_of_difference)(F x, F *power, F *k)
+{
+    F t, p = NAME(exp_reduced)(x, &t, k, 1023);
+    *power = OF_BITS(BITS(t) << 52);
+    return p;
 }
 /* 0.98 ulp */
 INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -746, 710)); }

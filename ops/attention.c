@@ -135,12 +135,17 @@ static bool attention_forward(const gr_call *call, gr_tensor *y)
     return true;
 }
 
-/* c += a b, c with contiguous rows */
-static void add_product(const work *w, matrix a, matrix b, matrix c, char *scratch)
+static char *row_of(const work *w, matrix m, int64_t i) { return rows_of(w, m, i, 1).data; }
+/* the first rows of c += a b, where c = 0 if this is the first product */
+static void add_product(const work *w, matrix a, matrix b, matrix c, bool first, char *scratch)
 {
-    matrix part = dense(scratch + w->part, a.rows, b.cols);
+    const matrix part = first ? c : dense(scratch + w->part, a.rows, b.cols);
     multiply(w, a, b, part, scratch);
-    w->kt->ew[GR_EW_add][w->type](a.rows * b.cols, (char *[]){ c.data, c.data, part.data });
+    for (int64_t i = first ? a.rows : 0; i < (first ? c.rows : a.rows); i++) {
+        char *row = row_of(w, c, i);
+        if (first) memset(row, 0, (size_t)(c.cols * w->size));
+        else w->kt->ew[GR_EW_add][w->type](c.cols, (char *[]){ row, row, row_of(w, part, i) });
+    }
 }
 
 /* dk and dv are sums over all rows of q: a matrix is one item */
@@ -151,15 +156,13 @@ static void some_gradients(void *user, int64_t first, int64_t end, int worker)
     for (int64_t b = first; b < end; b++) {
         matrix q = matrix_of(w->q, b), k = matrix_of(w->k, b), v = matrix_of(w->v, b), g = matrix_of(w->y, b);
         matrix dq = matrix_of(w->dx[0], b), dk = matrix_of(w->dx[1], b), dv = matrix_of(w->dx[2], b);
-        memset(dk.data, 0, (size_t)(dk.rows * dk.cols * w->size));
-        memset(dv.data, 0, (size_t)(dv.rows * dv.cols * w->size));
         for (int64_t i = 0; i < q.rows; i += ROWS) {
             matrix p = shares(w, q, k, i, next_rows(q, i), scratch), dp = dense(scratch + w->dp, p.rows, p.cols), gi = rows_of(w, g, i, p.rows);
-            add_product(w, turned(p), gi, dv, scratch);
+            add_product(w, turned(p), gi, dv, i == 0, scratch);
             multiply(w, gi, turned(rows_of(w, v, 0, p.cols)), dp, scratch);
             w->kt->attention_dx[w->type](p.rows, p.cols, w->a.causal ? i + 1 : p.cols, w->a.causal ? 1 : 0, w->a.scale, p.data, dp.data);
             multiply(w, dp, rows_of(w, k, 0, p.cols), rows_of(w, dq, i, p.rows), scratch);
-            add_product(w, turned(dp), rows_of(w, q, i, p.rows), dk, scratch);
+            add_product(w, turned(dp), rows_of(w, q, i, p.rows), dk, i == 0, scratch);
         }
     }
 }
@@ -169,9 +172,9 @@ static bool attention_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
     work w;
     const bool none = !y->numel || !y->in[2]->numel;
     for (int i = 0; i < 3; i++)
-        if (!(dx[i] = none ? gr_zeros_like(y->in[i]) : gr_empty_like(y->in[i]))) return false;
+        if (!(dx[i] = none ? gr_zeros_like(y->in[i]) : gr__empty_as_it_lies(y->in[i]))) return false;
     if (none) return true;
-    if (!(dy = gr_contiguous(dy)) || !begin(dy, y->in, y->attr, 2.5, &w)) return false;
+    if (!begin(dy, y->in, y->attr, 2.5, &w)) return false;
     w.dx = dx;
     gr__parallel_ranges(y->ctx, gr__count(y->ndim - 2, y->dims), w.ns * (double)w.blocks, some_gradients, &w);
     gr__block_unref(y->ctx, w.block);

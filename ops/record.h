@@ -54,6 +54,9 @@ gr_tensor *gr__zero_vjp(gr_tensor *y, gr_tensor *dy, int i);
 gr_tensor *gr__unreduce(gr_tensor *y, gr_tensor *x, uint32_t mask);
 /* x with the dimensions of mask moved to the end and merged into one, contiguous. */
 gr_tensor *gr__merge_last(gr_tensor *x, uint32_t mask);
+/* Like x, values not set: rows are dense, the other dimensions in the order in which those of x lie in memory. A gradient that lies
+ * so is dense once the views are undone of which x came. */
+gr_tensor *gr__empty_as_it_lies(const gr_tensor *x);
 bool gr__reduce_mask(const char *op, const gr_tensor *x, gr_dims dims, uint32_t *mask);
 
 /* ---- index arithmetic for references: naive on purpose -----------------------------------------------------------------*/

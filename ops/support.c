@@ -155,6 +155,24 @@ gr_tensor *gr__merge_last(gr_tensor *x, uint32_t mask)
     return gr_contiguous(y);
 }
 
+gr_tensor *gr__empty_as_it_lies(const gr_tensor *x)
+{
+    gr_tensor *y = gr_empty_like(x);
+    if (!y) return NULL;
+    const int last = x->ndim - 1;
+    int64_t step = 1;
+    for (uint32_t left = (1u << x->ndim) - 1; left;) {
+        int next = -1;
+        for (int d = last; d >= 0; d--)
+            if (left >> d & 1 && (next < 0 || (next != last && gr__stride(x)[d] < gr__stride(x)[next]))) next = d;
+        gr__stride(y)[next] = step;
+        step *= x->dims[next] ? x->dims[next] : 1;
+        left &= ~(1u << next);
+    }
+    if (!gr__is_contiguous(y->ndim, y->dims, gr__stride(y))) y->flags &= (uint16_t)~GR_T_CONTIGUOUS;
+    return y;
+}
+
 gr_tensor *gr__zero_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
     gr_tensor *zero = gr_zeros_like(dy);

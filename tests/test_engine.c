@@ -36,6 +36,32 @@ TEST(a_tensor_used_several_times_sums_its_contributions)
     finish(c);
 }
 
+/* the sum of k (its squares), k = 1, 2.. for each of some parts, which overlap and leave some out */
+static gr_tensor *squares_of_parts(gr_tensor *y)
+{
+    gr_tensor *part[] = { gr_slice(y, 1, 0, 5), gr_slice(y, 1, 3, 7), gr_slice(y, 0, 1, 6, .step = 2), gr_select(y, 0, 4), gr_slice(y, 0, 2, 2) }, *sum = NULL;
+    for (int k = 0; k < 5; k++) {
+        gr_tensor *squares = gr_mul(gr_sum(gr_square(part[k])), k + 1);
+        sum = k ? gr_add(sum, squares) : squares;
+    }
+    return sum;
+}
+
+TEST(parts_of_a_tensor_add_to_the_gradient_of_the_whole)
+{
+    gr_ctx *c = doubles();
+    gr_tensor *x = gr_requires_grad(gr_randn(c, GR_SHAPE(6, 8))), *loss = squares_of_parts(gr_mul(x, 2)), *recorded;
+    CHECK(gr_grads(loss, &x, 1, &recorded, .create_graph = true));
+    CHECK(gr_backward(loss));
+    for (int64_t i = 0; i < 48; i++) {
+        const int64_t row = i / 8, column = i % 8;
+        const int weight = (column < 5) + 2 * (column >= 3 && column < 7) + (row % 2 ? 3 : 0) + 4 * (row == 4);
+        CHECK_NEAR(gr_at(gr_grad(x), row, column), 8 * weight * gr_at(x, row, column), 1e-13);
+        CHECK(gr_at(gr_grad(x), row, column) == gr_at(recorded, row, column));
+    }
+    finish(c);
+}
+
 TEST(sweeps_accumulate_until_the_gradient_is_cleared)
 {
     gr_ctx *c = doubles();

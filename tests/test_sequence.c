@@ -183,3 +183,29 @@ TEST(embedding_names_the_index_that_is_out_of_range)
     CHECK_STR(gr_message(c), "index_select(\"weight\" [4, 3], i64 [2, 1]): index[1, 0] is 4, out of range for dimension 0 of size 4. Fix: count from 0");
     gr_ctx_free(c);
 }
+
+/* causal attention of two heads whose q, k and v are columns of x */
+static gr_tensor *two_heads(gr_tensor *x, bool copied)
+{
+    gr_tensor *part[3];
+    for (int i = 0; i < 3; i++) {
+        part[i] = gr_transpose(gr_reshape(gr_slice(x, 2, 2 * i, 2 * i + 2), GR_SHAPE(gr_size(x, 0), gr_size(x, 1), 2, 1)), 1, 2);
+        if (copied) part[i] = gr_contiguous(part[i]);
+    }
+    gr_tensor *y = gr_scaled_dot_product_attention(part[0], part[1], part[2], .causal = true);
+    return gr_reshape(gr_transpose(y, 1, 2), GR_SHAPE(gr_size(x, 0), gr_size(x, 1), 2));
+}
+
+TEST(the_gradient_of_heads_that_are_views_is_that_of_copies)
+{
+    gr_ctx *c = gr_ctx_new(&(gr_ctx_opts){ .dtype = GR_F64 });
+    gr_tensor *x = gr_requires_grad(gr_randn(c, GR_SHAPE(1, 70, 6))), *g[2], *y[2]; /* more rows than are taken at once */
+    for (int k = 0; k < 2; k++) {
+        y[k] = two_heads(x, k);
+        CHECK(gr_grads(gr_sum(gr_square(y[k])), &x, 1, &g[k]));
+    }
+    nearly_equal(y[0], y[1], 1e-14);
+    nearly_equal(g[0], g[1], 1e-13);
+    CHECK_STR(gr_message(c), "");
+    gr_ctx_free(c);
+}

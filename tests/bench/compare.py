@@ -1,6 +1,6 @@
 """Runs gradus-bench beside PyTorch and prints one table: ours, the peer's, and the ratio.
 
-  compare.py [--rounds N] [--slice SECONDS] [--wall] [--memory] [--threads N [--alone] [--busy]] BUILD-FOLDER [CASE or PATTERN...]
+  compare.py [--rounds N] [--slice SECONDS] [--wall] [--memory] [--threads N [--alone] [--busy]] [--against=OLD=NEW] BUILD-FOLDER [CASE or PATTERN...]
 
 All sides stay alive and are asked in turn for one timed slice: O P Q R R Q P O, where O is ours, P the peer as it comes, Q and
 R the peer told which instructions to use (PEERS). A round gives one ratio; the table has their median and quartiles over all
@@ -9,6 +9,9 @@ programs on the machine disturb less; --wall takes those of the clock.
 
 --threads N gives N threads to ours, and N or one to the peer: its best setting counts. Times are those of the clock then.
 --alone: the peer is ours with one thread. --busy: another program keeps the last processor busy meanwhile.
+
+--against=OLD=NEW: the peer is ours as well, at the case whose name has NEW where this one has OLD: with -fused= beside
+loss-fused/1000000 stands loss/1000000, and the ratio is what composing costs; with -forward=-gradients beside c-forward c-gradients.
 SPDX-License-Identifier: MIT"""
 import argparse
 import fnmatch
@@ -29,14 +32,16 @@ UNITS = [(1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1, "s")]
 
 
 class Side:
-    """A child that answers "NAME SECONDS" with the time of one unit; None where it does not have the case."""
+    """A child that answers "NAME SECONDS" with the time of one unit; None where it does not have the case. It may know cases by other names:
+    rename has what to replace by what."""
 
-    def __init__(self, command, **env):
+    def __init__(self, command, rename=("", ""), **env):
+        self.rename = rename
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                       env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | env)
 
     def slice(self, name, span, clock):
-        print(name, span, file=self.child.stdin, flush=True)
+        print(name.replace(*self.rename, 1), span, file=self.child.stdin, flush=True)
         answer = self.child.stdout.readline().split()
         if not answer:
             sys.exit(f"{self.child.args[0]} ended at {name}")
@@ -141,6 +146,7 @@ def main():
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--alone", action="store_true", help="the peer is ours with one thread")
     p.add_argument("--busy", action="store_true", help="another program keeps the last processor busy")
+    p.add_argument("--against", metavar="OLD=NEW", help="the peer is another case of ours: NEW in its name for OLD")
     p.add_argument("build", type=pathlib.Path)
     p.add_argument("cases", nargs="*", default=["*"])
     o = p.parse_args()
@@ -149,16 +155,27 @@ def main():
         sys.exit(f"{bench} is missing. Fix: ninja -C {o.build} bench")
     listed = subprocess.run([bench, "list"], capture_output=True, text=True, check=True).stdout
     cases = [line.split("\t") for line in listed.splitlines()]
+    names = {name for name, _, _ in cases}
     cases = [c for c in cases if any(fnmatch.fnmatchcase(c[0], pattern) for pattern in o.cases)]
+    rename = tuple(o.against.partition("=")[::2]) if o.against else ("", "")
+    if o.against:
+        cases = [c for c in cases if c[0].replace(*rename, 1) in names - {c[0]}]
+    if not cases:
+        sys.exit(f"No case is called so{', nor is there one for it to stand beside' if o.against else ''}. Fix: see {bench} list")
 
-    python, version = (None, None) if o.alone else python_with_torch()
+    python, version = (None, None) if o.alone or o.against else python_with_torch()
     script = [python, HERE / "torch_side.py"] if python else None
-    ours = Side([bench, "--threads", str(o.threads), "serve"])
-    settings = [("one thread", [bench, "serve"], {})] if o.alone else peers_of(script, o.threads) if script else []
-    peers = [(words, Side(command, **env)) for words, command, env in settings]
+    many = [bench, "--threads", str(o.threads), "serve"]
+    ours = Side(many)
+    settings = peers_of(script, o.threads) if script else []
+    if o.alone or o.against:
+        settings = [("one thread", [bench, "serve"], {}) if o.alone else ("", many, {})]
+    peers = [(words, Side(command, rename, **env)) for words, command, env in settings]
     busy = subprocess.Popen([sys.executable, "-c", "import os\nos.sched_setaffinity(0, {os.cpu_count() - 1})\nwhile True: pass"]) if o.busy else None
     wall = o.wall or o.threads > 1
-    peer = "ours with one thread" if o.alone else f"PyTorch {version}" if python else "none found"
+    peer = "ours" + f" at another case, {o.against}" * bool(o.against) + " with one thread" * o.alone
+    if not o.alone and not o.against:
+        peer = f"PyTorch {version}" if python else "none found"
     print(f"Machine: {machine()}{'; its last processor is kept busy' if busy else ''}.")
     print(f"Peer: {peer}; {o.threads} thread{'s' if o.threads > 1 else ''}; {o.rounds} rounds of "
           f"{2 + 2 * len(peers)} slices of {o.slice} s of processor time{', timed by the clock' if wall else ''}.\n")
@@ -169,7 +186,8 @@ def main():
         row = [name, words, shown(statistics.median(mine)) + per]
         if theirs:
             low, middle, high = quartiles(ratio)
-            row += [shown(statistics.median(theirs)) + per, which, f"**{middle:.2f}**", f"{low:.2f}-{high:.2f}"]
+            other = [name.replace(*rename, 1)] if o.against else []
+            row += [shown(statistics.median(theirs)) + per, ", ".join(other + [which] * bool(which)), f"**{middle:.2f}**", f"{low:.2f}-{high:.2f}"]
         else:
             row += ["", "", "", ""]
         print("| " + " | ".join(row) + " |", flush=True)
