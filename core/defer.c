@@ -1,7 +1,8 @@
 /* Values that wait. A large element-wise result is not computed when the call is made but when somebody needs it; what
  * then still waits for the same reason is computed with it, tile by tile, and an intermediate value that nobody else asks
  * for never touches memory. A forward chain of n operations reads its inputs and writes its result once; so does the chain
- * of their derivatives, which computes the intermediate values again rather than reading them back.
+ * of their derivatives, which computes the intermediate values again rather than reading them back. A product of a few steps costs no
+ * more than an element-wise value and waits like one, from a copy of its small factor; the adjoint takes sums of what waits.
  *
  *   waits for  gr_data, gr_read, an operation that is not element-wise, gr_keep, the end of a sweep (its gradients together)
  *   before     an operand is overwritten through the interface, what reads it is computed
@@ -37,8 +38,10 @@ struct gr_lazy {
     gr_block *home;       /* the memory of this struct */
     gr_lazy *prev, *next; /* those that wait in this context */
     gr_block *result;     /* once it is computed */
-    gr_ew_fn *fn;         /* or, where it is NULL, the sum of its operand's elements divided by `over`: one element */
-    gr_reduce_fn *sum;
+    gr_ew_fn *fn;         /* how: this, or */
+    gr_affine_fn *rows;   /* this, from memory that no other step reads, or */
+    gr_affine affine;
+    gr_reduce_fn *sum;    /* the sum of its operand's elements divided by `over`: one element */
     double over;
     uint32_t refs, mark;
     uint8_t n, size, ndim, value, times;
@@ -85,11 +88,14 @@ void gr__share_lazy(gr_tensor *t, gr_lazy *z)
 typedef struct builder {
     gr_ctx *c;
     uint32_t mark;
-    const gr_lazy *any; /* its shape is that of all */
+    int ndim;           /* the shape of all values */
+    const int64_t *dim;
+    int64_t numel;
     int num_values, num_steps, num_sums;
     gr_value value[GR_MAX_VALUES];
     gr_step step[GR_MAX_STEPS];
     gr_block_sums sum[MAX_SUMS];
+    const gr_row_sums *row_sums;
     gr_lazy *made[GR_MAX_STEPS + MAX_SUMS]; /* by each step, then by each sum */
 } builder;
 
@@ -98,7 +104,7 @@ static void count(gr_lazy *z, uint32_t mark, int *steps, int *values)
 {
     if (z->mark == mark || *steps > GR_MAX_STEPS) return;
     z->mark = mark;
-    if (z->fn) ++*steps, ++*values;
+    if (!z->sum) ++*steps, ++*values;
     for (int i = 0; i < z->n; i++) {
         if (z->in[i].lazy && !z->in[i].lazy->result) count(z->in[i].lazy, mark, steps, values);
         else *values += z->in[i].read;
@@ -114,12 +120,12 @@ static bool all_zero(int n, const int64_t *stride)
 
 static uint8_t add_value(builder *b, gr_value v)
 {
-    const bool number = v.data && v.stride && all_zero(b->any->ndim, v.stride);
+    const bool number = v.data && v.stride && all_zero(b->ndim, v.stride);
     for (int i = 0; v.data && i < b->num_values; i++) { /* the same operand of two steps is one value, and so is the same number */
         const gr_value *x = &b->value[i];
         if (!x->data || x->size != v.size) continue;
-        if (number && x->stride && all_zero(b->any->ndim, x->stride) && memcmp(x->data, v.data, (size_t)v.size) == 0) return (uint8_t)i;
-        bool strides = x->stride == v.stride || (x->stride && v.stride && memcmp(x->stride, v.stride, (size_t)b->any->ndim * sizeof *v.stride) == 0);
+        if (number && x->stride && all_zero(b->ndim, x->stride) && memcmp(x->data, v.data, (size_t)v.size) == 0) return (uint8_t)i;
+        bool strides = x->stride == v.stride || (x->stride && v.stride && memcmp(x->stride, v.stride, (size_t)b->ndim * sizeof *v.stride) == 0);
         if (x->data == v.data && strides) return (uint8_t)i;
     }
     b->value[b->num_values] = v;
@@ -139,10 +145,11 @@ static void add_steps(builder *b, gr_lazy *z)
     z->mark = b->mark;
     for (int i = 0; i < z->n; i++)
         if (z->in[i].lazy && !z->in[i].lazy->result) add_steps(b, z->in[i].lazy);
-    if (!z->fn) return;
+    if (z->sum) return;
     b->made[b->num_steps] = z;
     gr_step *k = &b->step[b->num_steps++];
     k->fn = z->fn;
+    k->rows = z->rows, k->affine = z->rows ? &z->affine : NULL;
     k->n = (uint8_t)(z->n + 1);
     for (int i = 0; i < z->n; i++)
         if (z->in[i].read) k->value[i + 1] = operand(b, &z->in[i]);
@@ -183,8 +190,7 @@ static gr_block *memory_for(gr_ctx *c, const gr_lazy *z)
 
 static bool run(builder *b)
 {
-    const gr_lazy *any = b->any;
-    const int64_t blocks = (any->numel + GR_BLOCK - 1) / GR_BLOCK;
+    const int64_t blocks = (b->numel + GR_BLOCK - 1) / GR_BLOCK;
     const size_t room = (size_t)blocks * sizeof(double); /* for the totals of one sum */
     gr_block *totals = b->num_sums ? gr__block_new(b->c, (size_t)b->num_sums * room) : NULL;
     bool ok = totals || !b->num_sums;
@@ -199,14 +205,21 @@ static bool run(builder *b)
         ok = (z->result = memory_for(b->c, z)) != NULL;
         if (ok) b->value[z->value].data = gr__block_data(z->result), b->value[z->value].result = true;
     }
-    const gr_program p = { any->ndim, b->num_values, b->num_steps, b->num_sums, any->dim, b->value, b->step, b->sum };
+    const gr_program p = { b->ndim, b->num_values, b->num_steps, b->num_sums, b->dim, b->value, b->step, b->sum, b->row_sums };
     ok = ok && gr__run_program(b->c, &p);
     for (int s = 0; s < b->num_steps + b->num_sums; s++) {
         gr_lazy *z = b->made[s];
         if (z->result && !ok) gr__block_unref(b->c, z->result), z->result = NULL;
-        if (ok && !z->fn) sum_up(z->sum, z->over, z->size, b->sum[s - b->num_steps].total, blocks, gr__block_data(z->result));
+        if (ok && z->sum) sum_up(z->sum, z->over, z->size, b->sum[s - b->num_steps].total, blocks, gr__block_data(z->result));
     }
     if (totals) gr__block_unref(b->c, totals);
+    const int made = b->num_steps + b->num_sums;
+    for (int s = 0; s < made; s++) b->made[s]->refs++;
+    for (int s = 0; s < made; s++) {
+        b->made[s]->wanted = false;
+        if (ok && b->made[s]->result) stop_waiting(b->c, b->made[s]);
+    }
+    for (int s = 0; s < made; s++) gr__lazy_unref(b->c, b->made[s]);
     return ok;
 }
 
@@ -219,23 +232,23 @@ static bool same_shape(const gr_lazy *a, const gr_lazy *b)
  * A gradient is computed from the values that its loss is the sum of, or nearly: where that waits still, it is computed too. */
 static int compute_some(gr_ctx *c, gr_lazy **z, int n)
 {
-    builder b = { .c = c, .mark = ++c->lazy_mark, .any = z[0] };
+    builder b = { .c = c, .mark = ++c->lazy_mark, .ndim = z[0]->ndim, .dim = z[0]->dim, .numel = z[0]->numel };
     gr_lazy *sum[MAX_SUMS];
     int steps = 0, values = 0, m = 0, sums = 0;
     for (int i = 0; i < n; i++) { /* one always fits: defer() saw to that */
         gr_lazy *next = z[i];
         int s = steps, v = values;
-        if (!same_shape(next, z[0]) || (!next->fn && sums == MAX_SUMS)) continue;
+        if (!same_shape(next, z[0]) || (next->sum && sums == MAX_SUMS)) continue;
         count(next, b.mark, &s, &v);
         if (m && (s > GR_MAX_STEPS || v > GR_MAX_VALUES)) break;
         steps = s, values = v;
         z[i] = z[m], z[m++] = next;
         next->wanted = true;
-        if (!next->fn) sum[sums++] = next;
+        if (next->sum) sum[sums++] = next;
     }
     for (gr_lazy *next = c->sweeping ? c->waiting : NULL; next && sums < MAX_SUMS; next = next->next) {
         int s = steps, v = values;
-        if (next->fn || next->wanted || !same_shape(next, z[0])) continue;
+        if (!next->sum || next->wanted || !same_shape(next, z[0])) continue;
         count(next, b.mark, &s, &v);
         if (s > GR_MAX_STEPS || v > GR_MAX_VALUES) break;
         steps = s, values = v;
@@ -246,15 +259,7 @@ static int compute_some(gr_ctx *c, gr_lazy **z, int n)
     for (int i = 0; i < sums; i++) add_steps(&b, sum[i]); /* first: of the way to a sum less is needed later */
     for (int i = 0; i < m; i++) add_steps(&b, z[i]);
     for (int i = 0; i < sums; i++) add_sum(&b, sum[i]);
-    const bool ok = run(&b);
-    const int made = b.num_steps + b.num_sums;
-    for (int s = 0; s < made; s++) b.made[s]->refs++;
-    for (int s = 0; s < made; s++) {
-        b.made[s]->wanted = false;
-        if (ok && b.made[s]->result) stop_waiting(c, b.made[s]);
-    }
-    for (int s = 0; s < made; s++) gr__lazy_unref(c, b.made[s]);
-    return ok ? m : 0;
+    return run(&b) ? m : 0;
 }
 
 static bool compute_all(gr_ctx *c, gr_lazy **z, int n)
@@ -317,30 +322,39 @@ static source source_of(const gr_tensor *t, bool read)
     return x;
 }
 
-/* Makes y wait for operands of one shape. */
-static bool wait_for(gr_lazy value, unsigned reads, gr_tensor *const *in, gr_tensor *y)
+/* Makes y wait, for operands that are still to be named, if any; `like` has the shape of them. */
+static gr_lazy *begin_to_wait(gr_lazy value, const gr_tensor *like, gr_tensor *y)
 {
     gr_ctx *c = y->ctx;
     gr_block *home = gr__block_new(c, sizeof(gr_lazy));
-    if (!home) return false;
+    if (!home) return NULL;
     gr_lazy *z = gr__block_data(home);
     *z = value;
     z->home = home;
     z->size = (uint8_t)gr__type_size((gr_type)y->dtype);
-    z->ndim = in[0]->ndim;
-    z->numel = in[0]->numel;
-    memcpy(z->dim, in[0]->dims, (size_t)z->ndim * sizeof *z->dim);
-    for (int i = 0; i < z->n; i++) {
-        source *x = &z->in[i];
-        *x = source_of(in[i], reads >> i & 1);
-        if (x->lazy) x->lazy->refs++;
-        if (x->block) x->block->refs++, x->block->readers++;
-    }
+    z->ndim = like->ndim;
+    z->numel = like->numel;
+    memcpy(z->dim, like->dims, (size_t)z->ndim * sizeof *z->dim);
     if ((z->next = c->waiting)) z->next->prev = z;
     c->waiting = z;
     gr__share_lazy(y, z);
     gr__hold(c->scope[y->scope], y);
-    return true;
+    return z;
+}
+
+static void add_source(gr_lazy *z, source x)
+{
+    if (x.lazy) x.lazy->refs++;
+    if (x.block) x.block->refs++, x.block->readers++;
+    z->in[z->n++] = x;
+}
+
+/* Makes y wait for n operands of one shape. */
+static bool wait_for(gr_lazy value, unsigned reads, int n, gr_tensor *const *in, gr_tensor *y)
+{
+    gr_lazy *z = begin_to_wait(value, in[0], y);
+    for (int i = 0; z && i < n; i++) add_source(z, source_of(in[i], reads >> i & 1));
+    return z != NULL;
 }
 
 /* One program must be able to compute y: where it would be too long, what it is made from is computed now. */
@@ -354,7 +368,7 @@ static bool defer(gr_ew_fn *fn, unsigned reads, int n, gr_tensor *const *in, gr_
     }
     bool full = steps > GR_MAX_STEPS || values > GR_MAX_VALUES;
     if (full && !gr__settle_all(y->ctx, in, (size_t)n)) return false;
-    return wait_for((gr_lazy){ .fn = fn, .n = (uint8_t)n }, reads, in, y);
+    return wait_for((gr_lazy){ .fn = fn }, reads, n, in, y);
 }
 
 /* 64 KiB of f32: below that an intermediate value stays in the caches by itself. GRADUS_DEFER=n sets it; 0: nothing waits. */
@@ -437,7 +451,7 @@ static bool run_many(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *
         if (!is_read(reads, k)) continue;
         value[num++] = (gr_value){ t[k]->data, t[k]->flags & GR_T_CONTIGUOUS ? NULL : gr__stride(t[k]), (int)gr__type_size((gr_type)t[k]->dtype), k == 0 };
     }
-    return gr__run_program(y->ctx, &(gr_program){ y->ndim, num, 1, 0, y->dims, value, &step, NULL });
+    return gr__run_program(y->ctx, &(gr_program){ y->ndim, num, 1, 0, y->dims, value, &step, NULL, NULL });
 }
 
 bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *const *t)
@@ -445,11 +459,69 @@ bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *con
     return t[0]->numel == 1 ? run_one(fn, count, t) : run_many(fn, reads, count, t);
 }
 
+bool gr__run_affine(const gr_affine *k, gr_tensor *a, gr_block *b, gr_tensor *y)
+{
+    gr_ctx *c = y->ctx;
+    gr_affine_fn *rows = gr__kernels()->affine[y->dtype - 1];
+    bool ok = y->data || (a->block && can_wait(1, 1, &a, y)) || gr__give_memory(c->scope[y->scope], y);
+    if (ok && y->data) {
+        const gr_value value = { y->data, NULL, (int)gr__type_size((gr_type)y->dtype), true };
+        const gr_step step = { .rows = rows, .affine = k, .n = 1 };
+        ok = gr__run_program(c, &(gr_program){ y->ndim, 1, 1, 0, y->dims, &value, &step, NULL, NULL });
+    } else if (ok) {
+        gr_lazy *z = begin_to_wait((gr_lazy){ .rows = rows, .affine = *k }, y, y);
+        if ((ok = z != NULL)) add_source(z, (source){ .block = a->block }), add_source(z, (source){ .block = b });
+    }
+    gr__block_unref(c, b);
+    return ok;
+}
+
+/* The first part becomes the sum of all: those side by side first, so that few additions come one after the other. */
+static void add_parts(gr_ew_fn *add, int64_t parts, int64_t n, size_t size, char *part)
+{
+    const size_t bytes = (size_t)n * size;
+    for (int64_t step = 1; step < parts; step *= 2)
+        for (int64_t i = 0; i + step < parts; i += 2 * step) {
+            char *to = part + (size_t)i * bytes;
+            add(n, (char *[]){ to, to, to + (size_t)step * bytes });
+        }
+}
+
+bool gr__run_adjoint(gr_tensor *x, const gr_tensor *a, gr_tensor *y, bool turned, gr_tensor *total)
+{
+    gr_ctx *c = x->ctx;
+    const gr_kernel_table *kt = gr__kernels();
+    const int type = x->dtype - 1;
+    const size_t size = gr__type_size((gr_type)x->dtype);
+    const int64_t parts = (x->dims[0] + GR_ROWS - 1) / GR_ROWS, n = x->dims[1], steps = y ? a->dims[1] : 0;
+    gr_lazy *z = x->lazy && !x->lazy->result ? x->lazy : NULL;
+    if (!y && !total) return true;
+    if (!z && !gr__ready(x)) return false;
+    gr_row_sums s = { .fn = kt->affine_adjoint[type], .k = { .n = n, .steps = steps }, .plain = total != NULL, .sums = steps + (total != NULL) };
+    if (y) s.k.as[0] = gr__stride(a)[0], s.k.as[1] = gr__stride(a)[1], s.k.a = a->data;
+    builder b = { .c = c, .mark = ++c->lazy_mark, .ndim = x->ndim, .dim = x->dims, .numel = x->numel, .row_sums = &s };
+    if (z) add_steps(&b, z);
+    s.value = z ? z->value : add_value(&b, (gr_value){ x->data, x->flags & GR_T_CONTIGUOUS ? NULL : gr__stride(x), (int)size, false });
+    gr_block *room = gr__block_new(c, (size_t)(parts * s.sums * n) * size);
+    if (!room) return false;
+    s.parts = gr__block_data(room);
+    const bool ok = run(&b);
+    if (ok) {
+        add_parts(kt->ew[GR_EW_add][type], parts, s.sums * n, size, s.parts);
+        const char *sums = s.parts + (total ? (size_t)n * size : 0);
+        if (total) memcpy(total->data, s.parts, (size_t)n * size);
+        if (!turned && y) memcpy(y->data, sums, (size_t)(steps * n) * size);
+        for (int64_t k = 0; turned && k < steps; k++) kt->copy[type](n, y->data + (size_t)k * size, steps, sums + (size_t)(k * n) * size, 1);
+    }
+    gr__block_unref(c, room);
+    return ok;
+}
+
 bool gr__run_sum(gr_tensor *x, double over, gr_tensor *y)
 {
     gr_reduce_fn *add = gr__kernels()->reduce[GR_REDUCE_sum][x->dtype - 1];
     const size_t size = gr__type_size((gr_type)x->dtype);
-    if (x->lazy && !x->lazy->result && !y->ctx->observer) return wait_for((gr_lazy){ .sum = add, .over = over, .n = 1 }, 1, &x, y);
+    if (x->lazy && !x->lazy->result && !y->ctx->observer) return wait_for((gr_lazy){ .sum = add, .over = over }, 1, 1, &x, y);
     if (!gr__ready(x) || !gr__give_memory(y->ctx->scope[y->scope], y)) return false;
     const int64_t blocks = (x->numel + GR_BLOCK - 1) / GR_BLOCK;
     if (blocks <= 1) return sum_up(add, over, size, x->data, x->numel, y->data), true;
@@ -457,7 +529,7 @@ bool gr__run_sum(gr_tensor *x, double over, gr_tensor *y)
     if (!totals) return false;
     const gr_value value = { .data = x->data, .size = (int)size };
     const gr_block_sums sum = { add, 0, gr__block_data(totals) };
-    const bool ok = gr__run_program(y->ctx, &(gr_program){ 1, 1, 0, 1, &x->numel, &value, NULL, &sum });
+    const bool ok = gr__run_program(y->ctx, &(gr_program){ 1, 1, 0, 1, &x->numel, &value, NULL, &sum, NULL });
     if (ok) sum_up(add, over, size, sum.total, blocks, y->data);
     gr__block_unref(y->ctx, totals);
     return ok;

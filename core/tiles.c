@@ -4,6 +4,8 @@
  *   program   values: operands in memory, or temporary ones that live in tiles alone; steps: a kernel, its result, its operands
  *   tile      a range of elements in row-major order; for each of them every step is run before the next is begun
  *
+ * A step may also make its tile from a few rows in memory (kernels/affine.c), and sums may be taken of a tile that is complete.
+ *
  * Knows no operation and no graph. An element's value does not depend on the tile it falls into.
  * SPDX-License-Identifier: MIT */
 #include "core/tiles.h"
@@ -98,7 +100,7 @@ typedef struct prepared {
     int num_moving, num_once, num_each, num_slots, num_buffers, num_blocks, num_ahead;
     int64_t part;                   /* bytes, whole times 4 lines */
     layout *layouts;
-    int64_t cut;                    /* tiles end at its multiples */
+    int64_t cut, block;             /* tiles end at their multiples; block: of which there are sums */
     int64_t numel, tile, unit;      /* unit: elements that one thread takes */
     char *buffers;
     size_t buffer_bytes, block_bytes, worker_bytes;
@@ -150,6 +152,14 @@ static void finish(const prepared *r, char *buffers, char *const *at, int64_t i,
         if (r->place[v] == STRIDED && x->result && at[v] == buffer_of(r, buffers, v))
             transfer(&r->layouts[r->strided[v]], i, n, x->data, at[v], x->size, copier(x->size), false);
     }
+    if (p->row_sums) {
+        const gr_row_sums *s = p->row_sums;
+        const size_t bytes = (size_t)(s->sums * s->k.n * p->value[s->value].size);
+        char *sums = s->parts + (size_t)(i / r->block) * bytes;
+        if (i % r->block == 0) memset(sums, 0, bytes);
+        s->fn(&s->k, s->plain, i, n, at[s->value], sums);
+    }
+    if (!p->num_sums) return;
     const int64_t block = i / GR_BLOCK, done = i + n - block * GR_BLOCK;
     if (done < GR_BLOCK && i + n < r->numel) return;
     for (int s = 0; s < p->num_sums; s++) {
@@ -160,6 +170,12 @@ static void finish(const prepared *r, char *buffers, char *const *at, int64_t i,
         memset(y, 0, (size_t)size);
         k->fn(1, done, x, (int64_t[]){ 0, 1 }, y, (int64_t[]){ 0, 0 });
     }
+}
+
+static inline void run_step(gr_ew_fn *fn, const gr_step *k, int64_t i, int64_t n, char **operand)
+{
+    if (fn) fn(n, operand);
+    else k->rows(k->affine, i, n, operand[0]);
 }
 
 /* A range of whole units, but for the last one. What is the same for all elements is written into its tile once. */
@@ -182,7 +198,7 @@ static void run_range(void *user, int64_t first, int64_t end, int worker)
     for (int64_t i = from, n; i < to; i += n) {
         n = to - i < r->tile ? to - i : r->tile;
         if (r->cut < r->numel && n > r->cut - i % r->cut) n = r->cut - i % r->cut;
-        if (p->num_sums && n > GR_BLOCK - i % GR_BLOCK) n = GR_BLOCK - i % GR_BLOCK;
+        if (n > r->block - i % r->block) n = r->block - i % r->block;
         find(r, buffers, at, i, n);
         for (int s = 0; s < r->num_slots; s++) operand[r->slot[s]] = at[r->owner[s]];
         for (int s = 0; s < r->num_each; s++) {
@@ -195,7 +211,7 @@ static void run_range(void *user, int64_t first, int64_t end, int worker)
                     __builtin_prefetch((const void *)(line + 3 * LINE));
                 }
             }
-            r->fn[s](n, operand + s * GR_MAX_OPERANDS);
+            run_step(r->fn[s], &p->step[r->each[s]], i, n, operand + s * GR_MAX_OPERANDS);
         }
         finish(r, buffers, at, i, n);
     }
@@ -240,7 +256,7 @@ static void place_steps(prepared *r)
     for (int s = 0; s < p->num_steps; s++) {
         const gr_step *k = &p->step[s];
         const int y = k->value[0];
-        bool uniform = r->place[y] == TEMPORARY && !r->summed[y];
+        bool uniform = k->fn && r->place[y] == TEMPORARY && !r->summed[y];
         for (int j = 1; j < k->n; j++) uniform = uniform && (r->uniform[k->value[j]] || k->value[j] == y);
         r->uniform[y] = uniform;
         for (int j = 0; j < k->n; j++) last[k->value[j]] = (uint8_t)s;
@@ -270,6 +286,14 @@ static void place_steps(prepared *r)
             placed = true;
         }
     }
+}
+
+/* A tile of rows of n elements, if that can be: so many that the next tile begins at a vector. */
+static int64_t whole_rows(int64_t tile, int64_t n)
+{
+    enum { VECTOR = 16 };
+    while (n % VECTOR && 2 * n <= tile) n *= 2;
+    return n <= tile ? tile - tile % n : tile;
 }
 
 /* Which part of the next tile is fetched before each step: of one value after the other, all of them equally long. */
@@ -303,14 +327,19 @@ bool gr__run_program(gr_ctx *c, const gr_program *p)
     r.tile = p->num_steps ? TILE : GR_BLOCK;
     const int64_t fits = CACHE / (int64_t)(widest * (size_t)(r.num_buffers + r.num_moving)) / LINE * LINE;
     if (r.tile > fits && p->num_steps) r.tile = fits > TILE_LEAST ? fits : TILE_LEAST;
+    int64_t row = p->row_sums ? p->row_sums->k.n : 0;
+    for (int s = 0; s < p->num_steps; s++)
+        if (p->step[s].affine) row = p->step[s].affine->n;
+    if (row) r.tile = whole_rows(2 * r.tile, row);
     if (r.tile > r.numel) r.tile = r.numel;
     plan_ahead(&r);
-    r.unit = p->num_sums ? GR_BLOCK : r.tile;
+    r.block = p->num_sums ? GR_BLOCK : p->row_sums ? GR_ROWS * row : INT64_MAX;
+    r.unit = r.block < INT64_MAX ? r.block : r.tile;
     r.buffer_bytes = ((size_t)r.tile * widest + 63) / 64 * 64;
     r.block_bytes = GR_BLOCK * widest;
     r.worker_bytes = (size_t)r.num_buffers * r.buffer_bytes + (size_t)r.num_blocks * r.block_bytes;
     const int64_t units = (r.numel + r.unit - 1) / r.unit;
-    const double ns = (STEP_NS * (double)r.num_each + ADDEND_NS * (double)p->num_sums) * (double)r.unit; /* of a unit */
+    const double ns = (STEP_NS * (double)r.num_each + ADDEND_NS * (double)(p->num_sums + (p->row_sums ? 2 : 0))) * (double)r.unit; /* of a unit */
     gr_block *b = r.worker_bytes ? gr__block_new(c, (size_t)gr__parallel_workers(c, ns * (double)units) * r.worker_bytes) : NULL;
     if (r.worker_bytes && !b) return false;
     r.buffers = b ? gr__block_data(b) : NULL;

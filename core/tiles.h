@@ -20,6 +20,8 @@ typedef struct gr_value {
 
 typedef struct gr_step {
     gr_ew_fn *fn;
+    gr_affine_fn *rows;      /* or, where fn is NULL, this; then there are no operands */
+    const gr_affine *affine;
     uint8_t n, value[GR_MAX_OPERANDS]; /* the result, then the operands */
 } gr_step;
 
@@ -30,12 +32,24 @@ typedef struct gr_block_sums {
     char *total;
 } gr_block_sums;
 
+/* Of each GR_ROWS rows of a value [m, k.n], what the adjoint of k makes of them, `sums` rows: one after another in parts. */
+enum { GR_ROWS = 64 };
+typedef struct gr_row_sums {
+    gr_affine_adjoint_fn *fn;
+    gr_affine k;
+    bool plain;
+    uint8_t value;
+    int64_t sums;
+    char *parts;
+} gr_row_sums;
+
 typedef struct gr_program {
     int ndim, num_values, num_steps, num_sums;
     const int64_t *dim;
     const gr_value *value;
     const gr_step *step;
     const gr_block_sums *sum;
+    const gr_row_sums *row_sums; /* NULL: none, so beside other sums */
 } gr_program;
 
 /* Runs the steps on every element. A result may be one of its step's operands. Fails only for want of memory. */
@@ -50,6 +64,14 @@ static inline char *gr__place_of_one(gr_tensor *y)
     if (!y->data) y->flags |= GR_T_CONTIGUOUS, y->data = (char *)&y->value;
     return y->data;
 }
+
+/* y = what k says, [m, k->n], with the elements of a in the memory of that tensor, which has its values, and those of k->b in block b, which
+ * y takes over. Of few steps it costs no more than an element-wise value, and like one it waits, unless it is small or has memory. */
+bool gr__run_affine(const gr_affine *k, gr_tensor *a, gr_block *b, gr_tensor *y);
+
+/* The adjoint: y = a^T x and total = sum of the rows of x, of which one may be NULL, in one pass over x, which need not get memory for it. x [m, n],
+ * a [m, k], which has its values; y [k, n] or, if turned, [n, k], and total [n] have memory. */
+bool gr__run_adjoint(gr_tensor *x, const gr_tensor *a, gr_tensor *y, bool turned, gr_tensor *total);
 
 /* y = sum of x / over, of one element; its dtype is that of x, which is contiguous. Where x waits, so does y. */
 bool gr__run_sum(gr_tensor *x, double over, gr_tensor *y);

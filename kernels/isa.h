@@ -60,6 +60,7 @@ void FOR_ISA(gr__fill_attention)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_max_tiles)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_lstm)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_update)(gr_kernel_table *t);
+void FOR_ISA(gr__fill_affine)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_gemm)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_conv)(gr_kernel_table *t);
 void FOR_ISA(gr__fill_pool)(gr_kernel_table *t);

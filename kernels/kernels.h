@@ -23,7 +23,7 @@ typedef void gr_copy_fn(int64_t n, void *y, int64_t sy, const void *x, int64_t s
 enum { GR_READS_NONE = 0, GR_READS_x = 1, GR_READS_y = 2 };
 #define GR_EW_PLAIN(X)                                                                                               \
     X(neg, -x, -1, NONE)                                                                                             \
-    X(relu, x <= 0 ? 0 : x, (T)(x <= 0 ? 0 : 1), x)                                                                  \
+    X(relu, x <= 0 ? 0 : x, (T)(y <= 0 ? 0 : 1), y)                                                                  \
     X(abs, M(fabs)(x), sign_of(x), x)                                                                                \
     X(sign, sign_of(x), 0, NONE)                                                                                     \
     X(heaviside, (T)(x <= 0 ? 0 : 1), 0, NONE)                                                                       \
@@ -92,6 +92,11 @@ typedef void gr_reduce_fn(int64_t m, int64_t n, const void *x, const int64_t xs[
  * the digits of both. Where m is infinite the second is 0; a NaN makes the sum NaN. */
 typedef void gr_row_fn(int64_t rows, int64_t n, const void *x, void *y);
 typedef void gr_row_dx_fn(int64_t rows, int64_t n, const void *y, const void *dy, void *dx);
+/* Rows of at most GR_FEW_CLASSES elements and the class t of each. cross_entropy: y = -log softmax(x)[t], with the digits that a small one
+ * has. cross_entropy_dx: dx = dy (softmax(x) - onehot(t)), a zero dy absorbing. */
+enum { GR_FEW_CLASSES = 15 };
+typedef void gr_classes_fn(int64_t rows, int64_t n, const void *x, const int64_t *t, void *y);
+typedef void gr_classes_dx_fn(int64_t rows, int64_t n, const void *x, const int64_t *t, const void *dy, void *dx);
 /* y = h w + b, h = (x - mean) / sqrt(variance + eps) of each row; and its derivatives, each of which may be NULL. */
 typedef void gr_layer_norm_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *b, void *y);
 typedef void gr_layer_norm_back_fn(int64_t rows, int64_t n, double eps, const void *x, const void *w, const void *dy, void *dx, void *dw,
@@ -119,6 +124,17 @@ typedef struct gr_gemm_size {
 typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
 typedef void gr_gemm_part_fn(const gr_gemm_size *s, int64_t first, int64_t end, const void *a, const void *b, void *c, void *scratch);
+
+/* y[i n + j] = b[j] + sum over k < steps of a[i as[0] + k as[1]] b[(k + 1) bs + j], j < n: the sum in the order of k, each step as
+ * fma() has it where the machine fuses. affine: elements first to first + count - 1 of y, the first of them at y[0]. */
+typedef struct gr_affine {
+    int64_t n, steps, as[2], bs;
+    const void *a, *b;
+} gr_affine;
+typedef void gr_affine_fn(const gr_affine *k, int64_t first, int64_t count, void *y);
+/* What its adjoint does with some elements of [.., n], the first of them at x[0]: sums[k, j] += sum over i of a[i as[0] + k as[1]] x[i, j]
+ * for k < steps, sums [.., n], in the order of i; if plain, the sum of x[i, j] comes first. b is not read. */
+typedef void gr_affine_adjoint_fn(const gr_affine *k, bool plain, int64_t first, int64_t count, const void *x, void *sums);
 
 /* Convolution: x [n, groups cin, h, w], w [groups cout, cin, kh, kw], y [n, groups cout, oh, ow], all contiguous, with
  * oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1 of at least 1.
@@ -179,6 +195,8 @@ typedef struct gr_kernel_table {
     gr_reduce_fn *reduce[GR_REDUCE_COUNT][GR_K_TYPES];
     gr_row_fn *softmax[GR_K_TYPES], *log_softmax[GR_K_TYPES], *logsumexp[GR_K_TYPES];
     gr_row_dx_fn *softmax_dx[GR_K_TYPES];
+    gr_classes_fn *cross_entropy[GR_K_TYPES];
+    gr_classes_dx_fn *cross_entropy_dx[GR_K_TYPES];
     gr_layer_norm_fn *layer_norm[GR_K_TYPES];
     gr_layer_norm_back_fn *layer_norm_back[GR_K_TYPES];
     gr_attention_fn *attention[GR_K_TYPES];
@@ -187,6 +205,8 @@ typedef struct gr_kernel_table {
     gr_lstm_back_fn *lstm_back[GR_K_TYPES];
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
+    gr_affine_fn *affine[GR_K_TYPES];
+    gr_affine_adjoint_fn *affine_adjoint[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
     gr_gemm_part_fn *gemm_part[GR_K_TYPES];
     size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */

@@ -13,7 +13,7 @@
 enum { ADDENDS = 64, /* of a lane */
        GROUP = 16,   /* rows taken together, at most, */
        NEAR = 2048,  /* and elements, unless one row has more: they stay in the first cache */
-       FEW = 15      /* elements of a row, at most, that takes one lane of each vector */ };
+       FEW = GR_FEW_CLASSES /* elements of a row, at most, that takes one lane of each vector */ };
 
 static int64_t rows_together(int64_t rows, int64_t n)
 {
@@ -34,6 +34,8 @@ void FOR_ISA(gr__fill_rows)(gr_kernel_table *t)
     SET_FLOATS(softmax_dx, softmax_dx);
     SET_FLOATS(log_softmax, log_softmax);
     SET_FLOATS(logsumexp, logsumexp);
+    SET_FLOATS(cross_entropy, cross_entropy);
+    SET_FLOATS(cross_entropy_dx, cross_entropy_dx);
     SET_FLOATS(layer_norm, layer_norm);
     SET_FLOATS(layer_norm_back, layer_norm_back);
 }

@@ -49,11 +49,15 @@ static APART mask N(S, row_starts)(int64_t some, int64_t n)
     for (int64_t k = 1; k < W; k++) at[k] = (int)((k < some ? k : some - 1) * n);
     return at;
 }
+static APART void N(S, take_columns)(int64_t n, const T *x, mask at, vec *column)
+{
+    for (int64_t j = 0; j < n; j++) column[j] = N(S, gather_lanes)(x + j, at);
+}
 static APART void N(S, put_columns)(int64_t some, int64_t n, const vec *column, T *y)
 {
     const T *from = (const T *)column;
-    for (int64_t i = 0; i < some; i++, y += n)
-        for (int64_t j = 0; j < n; j++) y[j] = from[j * W + i];
+    for (int64_t j = 0; j < n; j++, from += W)
+        for (int64_t i = 0; i < some; i++) y[i * n + j] = from[i];
 }
 /* body(n, columns) for W rows at a time, which leaves columns of m elements; those of x are the first, those of other, unless it is NULL, begin at FEW */
 static APART void N(S, few)(void body(int64_t n, vec *c), int64_t rows, int64_t n, const T *x, const T *other, int64_t m, T *y)
@@ -63,8 +67,8 @@ static APART void N(S, few)(void body(int64_t n, vec *c), int64_t rows, int64_t 
     for (int64_t some; rows > 0; rows -= some, x += some * n, y += some * m) {
         some = rows < W ? rows : W;
         if (some < W) at = N(S, row_starts)(some, n);
-        for (int64_t j = 0; j < n; j++) c[j] = N(S, gather_lanes)(x + j, at);
-        for (int64_t j = 0; other && j < n; j++) c[FEW + j] = N(S, gather_lanes)(other + j, at);
+        N(S, take_columns)(n, x, at, c);
+        if (other) N(S, take_columns)(n, other, at, c + FEW);
         other = other ? other + some * n : NULL;
         body(n, c);
         N(S, put_columns)(some, m, c, y);
@@ -274,6 +278,50 @@ static void N(S, log_softmax)(int64_t rows, int64_t n, const void *x, void *y)
 {
     if (n <= FEW) N(S, few)(N(S, few_log_softmax), rows, n, x, NULL, n, y);
     else N(S, by_groups)(N(S, subtract), false, rows, n, x, n, y);
+}
+/* W rows or some, a class of each, in lanes: that of rows that are not there is 0 */
+static APART mask N(S, classes)(int64_t some, const int64_t *t)
+{
+    mask c = { 0 };
+    for (int64_t k = 0; k < some; k++) c[k] = (I)t[k];
+    return c;
+}
+static void N(S, cross_entropy)(int64_t rows, int64_t n, const void *x_, const int64_t *t, void *y_)
+{
+    const T *x = x_;
+    T *y = y_;
+    vec c[FEW];
+    mask at = N(S, row_starts)(W, n);
+    for (int64_t some; rows > 0; rows -= some, x += some * n, t += some, y += some) {
+        some = rows < W ? rows : W;
+        if (some < W) at = N(S, row_starts)(some, n);
+        N(S, take_columns)(n, x, at, c);
+        const vec hit = N(S, gather_lanes)(x, at + N(S, classes)(some, t));
+        N(S, few_logsumexp)(n, c);
+        put(y, some, c[1] - (hit - c[0]));
+    }
+}
+static void N(S, cross_entropy_dx)(int64_t rows, int64_t n, const void *x_, const int64_t *t, const void *dy_, void *dx_)
+{
+    const T *x = x_, *dy = dy_;
+    T *dx = dx_;
+    vec c[FEW];
+    mask at = N(S, row_starts)(W, n);
+    for (int64_t some; rows > 0; rows -= some, x += some * n, t += some, dy += some, dx += some * n) {
+        vec others = all(0);
+        some = rows < W ? rows : W;
+        if (some < W) at = N(S, row_starts)(some, n);
+        const mask class = N(S, classes)(some, t);
+        N(S, take_columns)(n, x, at, c);
+        N(S, few_softmax)(n, c);
+        for (int64_t j = 0; j < n; j++) others += N(S, choose)(class == (I)j, all(0), c[j]);
+        const vec g = take(dy, some, all(0));
+        for (int64_t j = 0; j < n; j++) {
+            const vec less_1 = N(S, choose)(c[j] < (T)0.99, c[j] - 1, -others); /* near 1 the sum of the others has more digits */
+            c[j] = N(S, choose)(g == 0, all(0), g * N(S, choose)(class == (I)j, less_1, c[j]));
+        }
+        N(S, put_columns)(some, n, c, dx);
+    }
 }
 /* dx where the row has no finite derivative: a zero cotangent absorbs, any other leaves NaN everywhere */
 static void N(S, lost_row)(int64_t n, const T *g, T *dx)

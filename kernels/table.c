@@ -17,6 +17,7 @@ const gr_kernel_table *FOR_ISA(gr__table)(void)
     FOR_ISA(gr__fill_max_tiles)(&table);
     FOR_ISA(gr__fill_lstm)(&table);
     FOR_ISA(gr__fill_update)(&table);
+    FOR_ISA(gr__fill_affine)(&table);
     FOR_ISA(gr__fill_gemm)(&table);
     FOR_ISA(gr__fill_conv)(&table);
     FOR_ISA(gr__fill_pool)(&table);

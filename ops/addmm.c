@@ -1,5 +1,5 @@
 /* y = b + x w in one operation: what a dense layer does. The product and the sum are those of gr_matmul and gr_add; together
- * they need one result, and the sum finds the product in the cache.
+ * they need one result, and the sum finds the product in the cache. Where gr__few_steps, the sums of the product begin with b.
  * SPDX-License-Identifier: MIT */
 #include "ops/record.h"
 
@@ -45,15 +45,10 @@ static void add_to_rows(gr_ew_fn *add, size_t size, int64_t rows, int64_t n, cha
     }
 }
 
-/* Where a product of a few steps writes more than the first-level cache holds, the sum follows it block by block. */
-enum { BLOCK = 8192, /* elements of y */
-       TILE = 14,    /* rows of a tile of the widest kernel */
-       FEW_STEPS = 8 };
 #define ADD_NS 0.1 /* for an element */
 typedef struct addition {
     gr_ew_fn *add;
-    const gr_tensor *b, *x, *w, *y;
-    int64_t rows; /* of a block */
+    const gr_tensor *b, *y;
 } addition;
 
 static void some_rows(void *user, int64_t begin, int64_t end, int worker)
@@ -65,32 +60,14 @@ static void some_rows(void *user, int64_t begin, int64_t end, int worker)
     add_to_rows(j->add, size, end - begin, n, j->b->data, j->y->data + (size_t)(begin * n) * size);
 }
 
-static void some_blocks(void *user, int64_t begin, int64_t end, int worker)
-{
-    const addition *j = user;
-    const int64_t m = j->y->dims[0], n = j->y->dims[1];
-    const size_t size = gr__type_size((gr_type)j->y->dtype);
-    (void)worker;
-    for (int64_t i = begin * j->rows, rows; i < m && i < end * j->rows; i += rows) {
-        rows = j->rows < m - i ? j->rows : m - i;
-        char *y = j->y->data + (size_t)(i * n) * size;
-        gr__multiply_rows(j->x, j->w, i, rows, y);
-        add_to_rows(j->add, size, rows, n, j->b->data, y);
-    }
-}
-
 static bool addmm_forward(const gr_call *k, gr_tensor *y)
 {
     gr_tensor *b = k->in[0], *x = k->in[1], *w = k->in[2];
-    const int64_t n = y->dims[1], rows = BLOCK / (n ? n : 1) / TILE * TILE;
-    addition j = { gr__kernels()->ew[GR_EW_add][gr__kt(y)], b, x, w, y, rows };
-    if (y->numel == 0) return true;
-    if (y->numel > BLOCK && rows && w->dims[0] <= FEW_STEPS && gr__multiplies_rows(rows, w)) {
-        gr__parallel_ranges(y->ctx, (y->dims[0] + rows - 1) / rows, ADD_NS * (double)(rows * n), some_blocks, &j);
-        return true;
-    }
+    if (!gr__ready(b) || !gr__ready(x) || !gr__ready(w)) return false;
+    if (gr__few_steps(y, x->dims[1])) return gr__combine_rows(b, x, false, w, false, y);
     if (!gr__multiply(x, false, w, false, y)) return false;
-    gr__parallel_ranges(y->ctx, y->dims[0], 5 + ADD_NS * (double)n, some_rows, &j);
+    addition j = { gr__kernels()->ew[GR_EW_add][gr__kt(y)], b, y };
+    if (y->numel) gr__parallel_ranges(y->ctx, y->dims[0], 5 + ADD_NS * (double)y->dims[1], some_rows, &j);
     return true;
 }
 
@@ -103,9 +80,10 @@ static bool addmm_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     gr_scope *s = gr__scope_now(y->ctx);
     for (int i = 0; i < 3; i++)
-        if (gr__wants(y, i) && (!(dx[i] = gr__node_like(s, y->in[i], 0)) || !gr__give_memory(s, dx[i]))) return false;
-    if (dx[0] && !gr__sum_repeats(dy, dx[0])) return false;
+        if (gr__wants(y, i) && (!(dx[i] = gr__node_like(s, y->in[i], 0)) || (i != 1 && !gr__give_memory(s, dx[i])))) return false;
     if (dx[1] && !gr__multiply(dy, false, y->in[2], true, dx[1])) return false;
+    if (gr__few_steps(y, y->in[1]->dims[1])) return gr__run_adjoint(dy, y->in[1], dx[2], false, dx[0]); /* dy need not have memory for that */
+    if (dx[0] && (!gr__ready(dy) || !gr__sum_repeats(dy, dx[0]))) return false;
     return !dx[2] || gr__multiply(y->in[1], true, dy, false, dx[2]);
 }
 
@@ -152,6 +130,6 @@ static const gr_bad_call bad[] = {
     { "[4]; [2, 2, 3]; [3, 4]", raw, GR_ESHAPE, "addmm([4], [2, 2, 3], [3, 4]): the shapes are not [n], [m, k], [k, n]. Fix: call gr_addmm, which folds and broadcasts" },
     { "[4]; i64 [2, 3]; [3, 4]", raw, GR_EDTYPE, "addmm([4], i64 [2, 3], [3, 4]): the dtypes differ or are no floats. Fix: call gr_addmm, which converts" },
     { NULL, NULL, GR_OK, NULL } };
-const gr_op gr_op_addmm = { .name = "addmm", .formula = "y = b + x @ w", .gradient = "db = sum(dy); dx = dy @ w^T; dw = x^T @ dy", .arity = 3,
+const gr_op gr_op_addmm = { .name = "addmm", .formula = "y = b + x @ w", .gradient = "db = sum(dy); dx = dy @ w^T; dw = x^T @ dy", .arity = 3, .flags = GR_OP_KERNEL,
                             .shape = addmm_shape, .forward = addmm_forward, .vjp = addmm_vjp, .backward = addmm_backward, .reference_tensor = addmm_reference,
                             .samples = samples, .bad = bad };

@@ -56,16 +56,20 @@ static void multiply_parts(void *user, int64_t first, int64_t last, int worker)
     }
 }
 
-bool gr__multiplies_rows(int64_t rows, const gr_tensor *b)
+/* b is copied, with the row to which all is added. */
+bool gr__combine_rows(const gr_tensor *start, gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
 {
-    return b->ndim == 2 && gr__kernels()->gemm_scratch(rows, b->dims[1], b->dims[0], gr__kt(b)) <= GR_LITTLE_SCRATCH;
-}
-void gr__multiply_rows(const gr_tensor *a, const gr_tensor *b, int64_t first, int64_t rows, char *y)
-{
-    _Alignas(64) char scratch[GR_LITTLE_SCRATCH];
-    const int64_t *as = gr__stride(a), *bs = gr__stride(b), n = b->dims[1];
-    const gr_gemm_size s = { rows, n, b->dims[0], { as[0], as[1] }, { bs[0], bs[1] }, n };
-    gr__kernels()->gemm_part[gr__kt(b)](&s, 0, INT64_MAX, a->data + first * as[0] * (int64_t)gr__type_size((gr_type)a->dtype), b->data, y, scratch);
+    const int64_t *as = gr__stride(a), *bs = gr__stride(b), n = y->dims[1], size = (int64_t)gr__type_size((gr_type)y->dtype), line = 64 / size;
+    gr_affine k = { n, b->dims[tb], { as[ta], as[!ta] }, (n + line - 1) / line * line, a->data, NULL };
+    gr_block *rows = gr__block_new(y->ctx, (size_t)((k.steps + 1) * k.bs * size));
+    if (!rows) return false;
+    gr_copy_fn *copy = gr__kernels()->copy[gr__kt(y)];
+    char *to = gr__block_data(rows);
+    k.b = to;
+    if (start) copy(n, to, 1, start->data, gr__stride(start)[0]);
+    else memset(to, 0, (size_t)(n * size));
+    for (int64_t i = 0; i < k.steps; i++) copy(n, to += k.bs * size, 1, b->data + i * bs[tb] * size, bs[!tb]);
+    return gr__run_affine(&k, a, rows, y);
 }
 
 /* Parts for each worker, of which each packs one of the factors again: a sixteenth of its time at most, if that can be. */
@@ -91,12 +95,17 @@ static bool multiply_shared(const gr_gemm_size *s, double ns, int workers, const
     return true;
 }
 
-bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
+bool gr__multiply(gr_tensor *a, bool ta, gr_tensor *b, bool tb, gr_tensor *y)
 {
     _Alignas(64) char little[GR_LITTLE_SCRATCH];
     const int r = y->ndim, type = gr__kt(y);
-    if (y->numel == 0) return true;
     const int64_t *size = y->dims + r - 2, *as = gr__stride(a) + r - 2, *bs = gr__stride(b) + r - 2, inner = a->dims[r - 1 - ta];
+    if (gr__few_steps(y, inner)) return gr__ready(a) && gr__ready(b) && gr__combine_rows(NULL, a, ta, b, tb, y);
+    if (!y->data && !gr__give_memory(y->ctx->scope[y->scope], y)) return false;
+    if (y->numel == 0) return true;
+    if (ta && !tb && gr__few_steps(b, size[0])) return gr__ready(a) && gr__run_adjoint(b, a, y, false, NULL);
+    if (ta && !tb && gr__few_steps(a, size[1])) return gr__ready(b) && gr__run_adjoint(a, b, y, true, NULL);
+    if (!gr__ready(a) || !gr__ready(b)) return false;
     const gr_gemm_size s = { size[0], size[1], inner, { as[ta], as[!ta] }, { bs[tb], bs[!tb] }, size[1] };
     /* two thirds of what AVX-512 does, and what has to be read */
     const double ns = (double)y->numel * (double)inner * (type == GR_K_F32 ? 1 / 75. : 1 / 37.) + READ_NS * (double)(a->numel + b->numel);
@@ -118,7 +127,7 @@ static bool matmul_forward(const gr_call *k, gr_tensor *y) { return gr__multiply
 static bool matmul_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     for (int i = 0; i < 2; i++)
-        if (gr_wants(y, i) && !(dx[i] = gr_empty_like(y->in[i]))) return false;
+        if (gr__wants(y, i) && !(dx[i] = gr__node_like(gr__scope_now(y->ctx), y->in[i], 0))) return false;
     if (dx[0] && !gr__multiply(dy, false, y->in[1], true, dx[0])) return false;
     return !dx[1] || gr__multiply(y->in[0], true, dy, false, dx[1]);
 }
@@ -209,6 +218,6 @@ static const gr_bad_call bad[] = {
     { "[]; [2, 2]", matmul, GR_ESHAPE, "matmul([], [2, 2]): a scalar is no matrix. Fix: multiply with gr_mul" },
     { "[2, 2, 3]; [3, 3, 2]", matmul, GR_ESHAPE, "matmul([2, 2, 3], [3, 3, 2]): leading sizes 2 and 3 do not broadcast. Fix: make these sizes equal, or one of them 1" },
     { NULL, NULL, GR_OK, NULL } };
-const gr_op gr_op_matmul = { .name = "matmul", .formula = "y = a @ b", .gradient = "da = dy @ b^T; db = a^T @ dy", .arity = 2, .shape = matmul_shape,
+const gr_op gr_op_matmul = { .name = "matmul", .formula = "y = a @ b", .gradient = "da = dy @ b^T; db = a^T @ dy", .arity = 2, .flags = GR_OP_KERNEL, .shape = matmul_shape,
                              .forward = matmul_forward, .vjp = matmul_vjp, .backward = matmul_backward,
                              .reference_tensor = matmul_reference, .samples = samples, .bad = bad };

@@ -19,13 +19,19 @@ void gr__copy_args(gr_ctx *c, int ndim, const int64_t *dim, gr_type type, gr_run
 bool gr__run_reduce(int kernel, const gr_tensor *x, gr_tensor *y, const int64_t *stride);
 /* y = x summed over what y would be repeated to */
 bool gr__sum_repeats(const gr_tensor *x, gr_tensor *y);
-/* y = a b for every matrix of the batch, where a^T stands for a if ta, b^T for b if tb: strides change places. */
-bool gr__multiply(const gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y);
+/* y = a b for every matrix of the batch, where a^T stands for a if ta, b^T for b if tb: strides change places. y gets memory, if it has none, or
+ * waits; a and b may wait. */
+bool gr__multiply(gr_tensor *a, bool ta, gr_tensor *b, bool tb, gr_tensor *y);
+/* Where a few steps make many elements, these are most of the work: a product that writes more than the first-level cache holds is left to
+ * gr__run_affine, and so is its adjoint. y = start + a b, start a row or NULL, b of few rows; y as in gr__multiply. */
+static inline bool gr__few_steps(const gr_tensor *y, int64_t steps)
+{
+    enum { FEW = 8, ROWS = 32, COLUMNS = 16, MANY = 8192 };
+    return y->numel > MANY && steps <= FEW && y->ndim == 2 && y->dims[0] >= ROWS && y->dims[1] >= COLUMNS;
+}
+bool gr__combine_rows(const gr_tensor *start, gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y);
 /* Bytes of scratch on the stack, at least what any kernel asks for where m, n and k are GR_LITTLE. */
 enum { GR_LITTLE = 16, GR_LITTLE_SCRATCH = 16384 };
-/* Some rows of a b, contiguous, on the thread that calls: for matrices b so small that its stack will do. */
-bool gr__multiplies_rows(int64_t rows, const gr_tensor *b);
-void gr__multiply_rows(const gr_tensor *a, const gr_tensor *b, int64_t first, int64_t rows, char *y);
 static inline int gr__k(gr_type t) { return (int)t - 1; }
 static inline int gr__kt(const gr_tensor *t) { return (int)t->dtype - 1; }
 

@@ -322,11 +322,24 @@ static ce_job ce_job_of(const gr_tensor *x, const gr_tensor *t)
     const bool classes = t->dtype == GR_I64;
     return (ce_job){ .type = gr__kt(x), .n = n, .classes = classes, .size = size, .target_row = classes ? sizeof(int64_t) : (size_t)n * size, .x = x->data, .t = t->data };
 }
+/* Of few classes each row is a lane. */
+static bool few_classes(const ce_job *j) { return j->classes && j->n <= GR_FEW_CLASSES; }
+static void some_few_ce(void *user, int64_t begin, int64_t end, int worker)
+{
+    const ce_job *j = user;
+    const size_t row = (size_t)begin;
+    (void)worker;
+    gr__kernels()->cross_entropy[j->type](end - begin, j->n, j->x + row * (size_t)j->n * j->size, (const int64_t *)(const void *)j->t + row, j->y + row * j->size);
+}
 static void some_ce_dx(void *user, int64_t begin, int64_t end, int worker)
 {
     const ce_job *j = user;
     const size_t row = (size_t)begin, at = row * (size_t)j->n * j->size;
     (void)worker;
+    if (few_classes(j)) {
+        gr__kernels()->cross_entropy_dx[j->type](end - begin, j->n, j->x + at, (const int64_t *)(const void *)j->t + row, j->dy + row * j->size, j->dx + at);
+        return;
+    }
     gr__kernels()->softmax[j->type](end - begin, j->n, j->x + at, j->dx + at);
     (j->type == GR_K_F32 ? f32_ce_dx : f64_ce_dx)(end - begin, j->n, j->classes, j->t + row * j->target_row, j->dy + row * j->size, j->dx + at);
 }
@@ -338,7 +351,8 @@ static bool ce_forward(const gr_call *k, gr_tensor *y)
     if (!gr_is_contiguous(t)) return gr_reject(k, GR_EVALUE, "call gr_cross_entropy_rows", "the target is not contiguous");
     ce_job j = ce_job_of(x, t);
     j.y = y->data;
-    run_sums(k, y, j.type == GR_K_F32 ? f32_ce : f64_ce, &j);
+    if (!few_classes(&j)) run_sums(k, y, j.type == GR_K_F32 ? f32_ce : f64_ce, &j);
+    else if (y->numel) gr__parallel_ranges(k->ctx, y->numel, ROW_NS(j.n), some_few_ce, &j);
     return true;
 }
 static gr_tensor *ce_vjp(gr_tensor *y, gr_tensor *dy, int i)

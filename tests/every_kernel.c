@@ -411,6 +411,74 @@ static bool gemm_agrees(const gr_kernel_table *t, int type)
     return ok;
 }
 
+/* y = b[0] + a b[1..], a turned or not, against a naive loop in double: all of it, and in pieces that begin and end anywhere, each against
+ * both guards. */
+static bool combination_agrees(const gr_kernel_table *t, int type, int64_t m, int64_t n, int64_t steps, bool turned, guarded *g)
+{
+    const size_t size = type_size[type];
+    const int64_t bs = n + n % 3, all = m * n, piece = n + n / 2 + 1;
+    gr_affine k = { n, steps, { turned ? 1 : steps, turned ? m : 1 }, bs, place(g[0], m * steps, size, -1), place(g[1], steps * bs + n, size, -1) };
+    fill((char *)k.a, type, m * steps, 1, true), fill((char *)k.b, type, steps * bs + n, 2, true);
+    if (steps > 0) set_element((char *)k.a, type, 0, INFINITY), set_element((char *)k.b, type, bs, 0); /* a NaN in y[0, 0], and no trace of it in other rows */
+    char *whole = place(g[2], all, size, -1);
+    t->affine[type](&k, 0, all, whole);
+    for (int64_t at = 0, some; at < all; at += some) {
+        some = all - at < piece ? all - at : piece;
+        char *left = place(g[3], some, size, 0), *right = place(g[4], some, size, -1);
+        t->affine[type](&k, at, some, left), t->affine[type](&k, at, some, right);
+        if (memcmp(left, whole + (size_t)at * size, (size_t)some * size) != 0 || memcmp(right, left, (size_t)some * size) != 0)
+            return printf("# %s: %lld rows of %lld from %lld: a piece differs from the whole\n", t->isa, (long long)m, (long long)n, (long long)steps), false;
+    }
+    for (int64_t i = 0; i < all; i++) {
+        double want = element(k.b, type, i % n), got = element(whole, type, i);
+        for (int64_t j = 0; j < steps; j++) want += element(k.a, type, i / n * k.as[0] + j * k.as[1]) * element(k.b, type, (j + 1) * bs + i % n);
+        if (isnan(want) ? isnan(got) : isinf(want) ? got == want : fabs(got - want) <= (type == GR_K_F32 ? 6e-8 : 1.2e-16) * 6.25 * (double)(steps + 2)) continue;
+        return printf("# %s: %lld rows of %lld from %lld: element %lld is %g, not %g\n", t->isa, (long long)m, (long long)n, (long long)steps, (long long)i, got, want), false;
+    }
+    return true;
+}
+
+/* The adjoint, of the same sizes: sums of all rows at once and of pieces have the same bits, and are those of a naive loop. */
+static bool adjoint_agrees(const gr_kernel_table *t, int type, int64_t m, int64_t n, int64_t steps, bool turned, bool plain, guarded *g)
+{
+    const size_t size = type_size[type];
+    const int64_t all = m * n, piece = n + n / 2 + 1, sums = (steps + plain) * n;
+    const gr_affine k = { n, steps, { turned ? 1 : steps, turned ? m : 1 }, n, place(g[0], m * steps, size, -1), NULL };
+    char *x = place(g[2], all, size, -1), *whole = place(g[1], sums, size, -1), *pieces = place(g[3], sums, size, 0);
+    fill((char *)k.a, type, m * steps, 1, true), fill(x, type, all, 2, true), fill(whole, type, sums, 3, true), fill(pieces, type, sums, 3, true);
+    t->affine_adjoint[type](&k, plain, 0, all, x, whole);
+    for (int64_t at = 0, some; at < all; at += some) {
+        some = all - at < piece ? all - at : piece;
+        char *part = place(g[4], some, size, -1);
+        memcpy(part, x + (size_t)at * size, (size_t)some * size);
+        t->affine_adjoint[type](&k, plain, at, some, part, pieces);
+    }
+    bool ok = memcmp(whole, pieces, (size_t)sums * size) == 0;
+    fill(pieces, type, sums, 3, true);
+    for (int64_t i = 0; i < sums; i++) {
+        double want = element(pieces, type, i);
+        for (int64_t r = 0; r < m; r++) want += (plain && i < n ? 1 : element(k.a, type, r * k.as[0] + (i / n - plain) * k.as[1])) * element(x, type, r * n + i % n);
+        ok = ok && fabs(element(whole, type, i) - want) <= (type == GR_K_F32 ? 6e-8 : 1.2e-16) * 6.25 * (double)(m + 3);
+    }
+    if (!ok) printf("# %s: sums of %lld rows of %lld into %lld\n", t->isa, (long long)m, (long long)n, (long long)steps);
+    return ok;
+}
+
+static bool combinations_agree(const gr_kernel_table *t, int type)
+{
+    static const int64_t rows[] = { 1, 2, 3, 4, 7, 9 }, columns[] = { 1, 3, 8, 16, 33, 64, 100, 131 };
+    guarded g[5];
+    bool ok = true;
+    for (int i = 0; i < 5; i++) g[i] = guarded_new(4);
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 8; j++)
+            for (int64_t steps = 0; steps <= 8 && ok; steps += steps < 3 ? 1 : 5)
+                for (int how = 0; how < 4; how++)
+                    ok = ok && (how & 2 || combination_agrees(t, type, rows[i], columns[j], steps, how & 1, g)) && adjoint_agrees(t, type, rows[i], columns[j], steps, how & 1, how & 2, g);
+    for (int i = 0; i < 5; i++) guarded_free(g[i]);
+    return ok;
+}
+
 int main(void)
 {
     const gr_kernel_table *const *table;
@@ -443,6 +511,8 @@ int main(void)
         failed += test_report(++ran, name, special_powers_are_those_of_c(t, GR_K_F32) && special_powers_are_those_of_c(t, GR_K_F64));
         snprintf(name, sizeof name, "%s_matrix_products_agree_with_naive_loops", t->isa);
         failed += test_report(++ran, name, gemm_agrees(t, GR_K_F32) && gemm_agrees(t, GR_K_F64));
+        snprintf(name, sizeof name, "%s_combinations_of_rows_agree_with_naive_loops", t->isa);
+        failed += test_report(++ran, name, combinations_agree(t, GR_K_F32) && combinations_agree(t, GR_K_F64));
     }
     for (int i = 0; i < 6; i++) guarded_free(g[i]);
     printf("1..%d\n", ran);

@@ -133,6 +133,96 @@ TEST(a_gradient_that_nobody_reads_again_gives_its_memory_to_the_next)
     CHECK(bytes_of_a_step(2, true) >= waited + one);
 }
 
+/* ---- products of a few steps -------------------------------------------------------------------------------------------------*/
+enum { ROWS = 101, COLUMNS = 90, STEPS = 3 }; /* enough that a product waits, and no whole number of tiles */
+typedef struct layers {
+    gr_tensor *x, *w, *b, *v;
+} layers;
+
+static layers make_layers(gr_ctx *c, gr_type type)
+{
+    gr_seed(c, 3);
+    return (layers){ gr_requires_grad(gr_randn(c, GR_SHAPE(ROWS, 2), .dtype = type)), gr_requires_grad(gr_randn(c, GR_SHAPE(2, COLUMNS), .dtype = type)),
+                     gr_requires_grad(gr_randn(c, GR_SHAPE(COLUMNS), .dtype = type)), gr_requires_grad(gr_randn(c, GR_SHAPE(COLUMNS, STEPS), .dtype = type)) };
+}
+
+TEST(a_product_of_a_few_steps_waits_and_what_reads_it_computes_it_in_tiles)
+{
+    gr_ctx *c = context(2);
+    const layers l = make_layers(c, GR_F32);
+    gr_tensor *y = gr_addmm(l.b, l.x, l.w), *h = gr_relu(y), *total = gr_sum(gr_square(y));
+    CHECK(!y->data && !h->data && !total->data);
+    for (int i = 0; i < 3; i++) {
+        const int64_t row = i * 50, column = i * 44;
+        const double want = gr_at(l.b, column) + gr_at(l.x, row, 0) * gr_at(l.w, 0, column) + gr_at(l.x, row, 1) * gr_at(l.w, 1, column);
+        CHECK_NEAR(gr_at(h, row, column), want > 0 ? want : 0, 1e-5);
+    }
+    CHECK(h->data && !y->data);
+    gr_at(y, 0, 0);
+    CHECK(y->data && gr_item(total) == gr_item(gr_sum(gr_square(gr_add(y, 0)))));
+    CHECK(gr_matmul(gr_zeros(c, GR_SHAPE(ROWS, 9)), gr_zeros(c, GR_SHAPE(9, COLUMNS)))->data != NULL); /* too many steps */
+    finish(c);
+}
+
+TEST(the_gradient_of_what_a_dense_layer_gives_needs_no_memory)
+{
+    size_t bytes[2];
+    static double dw[2][2 * COLUMNS];
+    for (int waits = 0; waits < 2; waits++) {
+        gr_ctx *c = context(waits ? 2 : INT64_MAX);
+        const layers l = make_layers(c, GR_F32);
+        gr_tensor *g, *loss = gr_sum(gr_square(gr_matmul(gr_relu(gr_addmm(l.b, gr_detach(l.x), l.w)), l.v)));
+        CHECK(gr_item(loss) != 0);
+        const size_t before = gr_ctx_stats(c).bytes_peak;
+        CHECK(gr_grads(loss, &l.w, 1, &g));
+        bytes[waits] = gr_ctx_stats(c).bytes_peak - before;
+        gr_read(g, dw[waits]);
+        finish(c);
+    }
+    CHECK(bytes[1] + ROWS * COLUMNS * sizeof(float) <= bytes[0] && memcmp(dw[0], dw[1], sizeof dw[0]) == 0);
+}
+
+static void two_layers(gr_ctx *c, gr_type type, double *out)
+{
+    const layers l = make_layers(c, type);
+    gr_tensor *x[] = { l.x, l.w, l.b, l.v }, *dx[4], *ddx[4];
+    gr_tensor *h = gr_tanh(gr_mul(gr_relu(gr_addmm(l.b, l.x, l.w)), gr_sigmoid(gr_matmul(l.x, l.w))));
+    gr_tensor *loss = gr_mean(gr_square(gr_matmul(h, l.v)));
+    CHECK(gr_grads(loss, x, 4, dx, .retain_graph = true));
+    for (int i = 0; i < 4; i++) gr_read(dx[i], out), out += gr_numel(dx[i]);
+    CHECK(gr_grads(loss, x, 4, dx, .create_graph = true));
+    CHECK(gr_grads(gr_sum(gr_square(dx[1])), x, 4, ddx));
+    for (int i = 0; i < 4; i++) gr_read(ddx[i], out), out += gr_numel(ddx[i]);
+    *out = gr_item(loss);
+}
+
+TEST(a_product_that_waits_has_the_bits_of_one_that_does_not_and_so_have_its_derivatives)
+{
+    enum { ALL = 2 * (ROWS * 2 + 3 * COLUMNS + COLUMNS * STEPS) + 1 };
+    for (int f64 = 0; f64 < 2; f64++) {
+        static double out[2][ALL];
+        for (int waits = 0; waits < 2; waits++) {
+            gr_ctx *c = context(waits ? 2 : INT64_MAX);
+            gr_set_threads(c, waits ? 3 : 1);
+            two_layers(c, f64 ? GR_F64 : GR_F32, out[waits]);
+            finish(c);
+        }
+        CHECK(memcmp(out[0], out[1], sizeof out[0]) == 0 && out[0][ALL - 1] > 0);
+    }
+}
+
+TEST(a_product_that_waits_is_that_of_the_moment_of_the_call)
+{
+    gr_ctx *c = context(2);
+    for (int which = 0; which < 3; which++) {
+        const layers l = make_layers(c, GR_F32);
+        gr_tensor *in[] = { l.b, l.x, l.w }, *y = gr_addmm(l.b, l.x, l.w), *again = gr_addmm(l.b, l.x, l.w);
+        const double before = gr_at(again, 70, 80);
+        CHECK(!y->data && gr_fill(gr_detach(in[which]), 5) && gr_at(y, 70, 80) == before && gr_at(gr_addmm(l.b, l.x, l.w), 70, 80) != before);
+    }
+    finish(c);
+}
+
 TEST(an_operand_may_be_written_to_while_results_wait)
 {
     for (int how = 0; how < 5; how++) {
@@ -291,6 +381,7 @@ TEST(memory_that_is_missing_is_an_error_where_the_value_is_wanted)
         memory.fail_at = memory.count + fail_at;
         gr_tensor *y = gr_mul(gr_exp(x), gr_add(gr_zeros(c, GR_SHAPE(100)), 1));
         double v = gr_at(y, 3, 3);
+        gr_at(gr_exp(gr_matmul(gr_ones(c, GR_SHAPE(100, 2)), gr_ones(c, GR_SHAPE(2, 100)))), 3, 3);
         gr_backward(gr_sum(y));
         failed = gr_failed(c);
         CHECK(!failed || gr_status(c) == GR_ENOMEM);
