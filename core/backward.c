@@ -288,7 +288,7 @@ static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 /* Is y a part of an input whose gradient there is already? Then only that part of the gradient grows. */
 static bool grows_in_part(const sweep *w, const gr_tensor *y)
 {
-    const gr_tensor *cot = y->op->flags & GR_OP_VIEW ? w->cot.at[y->in[0]->order] : NULL;
+    const gr_tensor *cot = y->op->flags & GR_OP_PART ? w->cot.at[y->in[0]->order] : NULL;
     return cot && y->numel < y->in[0]->numel && w->scope && !w->c->observer && gr__ready(cot) && alone(cot);
 }
 /* There is nothing to contribute then: NULL, with an error if it failed. */

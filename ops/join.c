@@ -94,7 +94,7 @@ static const gr_bad_call slice_bad[] = {
     { "[3, 2]", far_index, GR_EINDEX, "select: index 5 is out of range for dimension 0 of size 3. Fix: use -3 to 2" },
     { NULL, NULL, GR_OK, NULL } };
 const gr_op gr_op_slice = { .name = "slice", .formula = "y = x[start:stop:step]", .gradient = "dx = zeros, dy in place of the slice", .arity = 1,
-                            .flags = GR_OP_VIEW | GR_OP_LINEAR, .attr_size = sizeof(slice_attr), .shape = slice_shape, .vjp = slice_vjp,
+                            .flags = GR_OP_VIEW | GR_OP_LINEAR | GR_OP_PART, .attr_size = sizeof(slice_attr), .shape = slice_shape, .vjp = slice_vjp,
                             .describe = describe, .reference_tensor = slice_reference, .samples = slice_samples, .bad = slice_bad };
 
 /* ---- unslice: zeros with x in place of a slice -----------------------------------------------------------------------------------*/

@@ -62,6 +62,25 @@ TEST(parts_of_a_tensor_add_to_the_gradient_of_the_whole)
     finish(c);
 }
 
+/* two windows of three elements, which share one; their gradient is wrong on purpose, so that it is seen who made it */
+static bool windows_shape(gr_call *k)
+{
+    k->dtype = gr_dtype(k->in[0]);
+    k->ndim = 2, k->dim[0] = 2, k->dim[1] = 3, k->stride[0] = 2, k->stride[1] = 1;
+    return true;
+}
+static gr_tensor *windows_vjp(gr_tensor *y, gr_tensor *dy, int i) { return (void)dy, gr_add(gr_mul(gr_input(y, i), 0), 100); }
+static const gr_op windows = { .name = "windows", .arity = 1, .flags = GR_OP_VIEW | GR_OP_LINEAR, .shape = windows_shape, .vjp = windows_vjp };
+
+TEST(a_view_of_the_user_gets_its_gradient_from_its_own_record)
+{
+    gr_ctx *c = doubles();
+    gr_tensor *x = gr_requires_grad(gr_arange(c, 0, 8, 1)), *y = gr_mul(x, 2);
+    CHECK(gr_backward(gr_add(gr_sum(gr_apply(&windows, &y, 1, NULL)), gr_sum(gr_square(y)))));
+    for (int64_t i = 0; i < 8; i++) CHECK(gr_at(gr_grad(x), i) == 2 * (100 + 4 * (double)i));
+    finish(c);
+}
+
 TEST(sweeps_accumulate_until_the_gradient_is_cleared)
 {
     gr_ctx *c = doubles();
