@@ -15,7 +15,12 @@ enum { BESIDE = 2 };
 #endif
 enum {
     TOGETHER = VECTOR_BYTES == 64 ? 4 : 2, /* rows */
-    AT_ONCE = 3                            /* sums */
+    AT_ONCE = 3,                           /* sums */
+#ifdef __AVX2__
+    EDGE = BESIDE /* vectors of which some are parts, or nothing */
+#else
+    EDGE = 1 /* where a masked load is several */
+#endif
 };
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -41,14 +41,15 @@ static APART void N(S, affine_column)(const gr_affine *k, int64_t rows, int64_t 
     }
 }
 
-/* sums[l][j] += sum over i of a[i, l] x[i, j], of so many vectors or, if EDGE, of a part of one; where there are fewer sums the last one is taken
- * again. plain: the first is the sum of x[i, j]. */
+/* sums[l][j] += sum over i of a[i, l] x[i, j], of so many vectors or, at the edge, of as many columns as there are; where there are fewer sums
+ * the last one is taken again. plain: the first is the sum of x[i, j]. */
 INLINE void N(S, sums)(const int vectors, const bool edge, const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *sums)
 {
     static const T one = 1;
     const int64_t n = k->n, last = k->steps + plain - 1;
-    const N(S, edge) part = N(S, first)(least(columns, W));
-#define AT(p, v) (edge ? N(S, load_edge)(p, part) : N(S, load)((p) + (v) * W))
+    N(S, edge) part[BESIDE];
+    UNROLL for (int v = 0; v < vectors; v++) part[v] = N(S, first)(columns < v * W ? 0 : least(columns - v * W, W));
+#define AT(p, v) (edge ? N(S, load_edge)((p) + (v) * W, part[v]) : N(S, load)((p) + (v) * W))
     for (int64_t l = 0; l <= last; l += AT_ONCE) {
         const T *from = x, *c[AT_ONCE];
         T *y[AT_ONCE];
@@ -72,14 +73,14 @@ INLINE void N(S, sums)(const int vectors, const bool edge, const gr_affine *k, b
         }
         UNROLL for (int q = 0; q < AT_ONCE; q++)
             UNROLL for (int v = 0; v < vectors; v++) {
-                if (edge) N(S, store_edge)(y[q], part, s[q][v]);
+                if (edge) N(S, store_edge)(y[q] + v * W, part[v], s[q][v]);
                 else N(S, store)(y[q] + v * W, s[q][v]);
             }
     }
 #undef AT
 }
 static APART void N(S, sums_whole)(const gr_affine *k, bool plain, int64_t rows, const T *a, const T *x, T *y) { N(S, sums)(BESIDE, false, k, plain, rows, BESIDE * W, a, x, y); }
-static APART void N(S, sums_edge)(const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *y) { N(S, sums)(1, true, k, plain, rows, columns, a, x, y); }
+static APART void N(S, sums_edge)(const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *y) { N(S, sums)(EDGE, true, k, plain, rows, columns, a, x, y); }
 
 static void N(S, affine_adjoint)(const gr_affine *k, bool plain, int64_t first, int64_t count, const void *x_, void *sums)
 {
@@ -91,7 +92,7 @@ static void N(S, affine_adjoint)(const gr_affine *k, bool plain, int64_t first, 
         T *y = (T *)sums + column;
         int64_t j = 0;
         for (; j + BESIDE * W <= columns; j += BESIDE * W) N(S, sums_whole)(k, plain, rows, a, x + j, y + j);
-        for (; j < columns; j += W) N(S, sums_edge)(k, plain, rows, columns - j, a, x + j, y + j);
+        for (; j < columns; j += EDGE * W) N(S, sums_edge)(k, plain, rows, columns - j, a, x + j, y + j);
     }
 }
 
