@@ -14,7 +14,7 @@ typedef struct gr_conv_taps {
     int64_t panel;         /* from mr rows of a to the next */
 } gr_conv_taps;
 
-/* What has a lane or an image of its own `pitch` apart, and n positions. */
+/* Some rows of dy, `pitch` apart, and some taps, whose dot products along n positions of each of `images` are added to dw. */
 typedef struct gr_conv_dots {
     int64_t images, n;
     const int64_t *offset;
