@@ -1,4 +1,4 @@
-/* What the matrix product needs beyond lanes.h: an edge (the first n elements of a vector) that is found once and used often,
+/* What products, convolutions and rows need beyond lanes.h: an edge (the first n elements of a vector) that is found once and used often,
  * and transposes of small blocks. f32_ and f64_ in turn.
  *
  * A vector is made of lanes of 16 bytes, LANE elements each, which most shuffles do not leave; so a block of W rows by LANE

@@ -1,5 +1,5 @@
 /* Element-wise loops, one function for each row of the table and type.
- * Knows no shape: a run of n elements with a stride for each operand. The body is included once for each type.
+ * Knows no shape and no strides: a dense run of n elements of each operand. The body is included once for each type.
  * SPDX-License-Identifier: MIT */
 #include "kernels/isa.h"
 
