@@ -41,7 +41,7 @@ gr_ctx *gr_ctx_new(const gr_ctx_opts *opts)
     gr_ctx *c = a.alloc(a.user, sizeof *c);
     if (!c) return NULL;
     *c = (gr_ctx){ .allocator = a, .dtype = o.dtype >= GR_BOOL && o.dtype <= GR_F64 ? o.dtype : GR_F32, .max_bytes = o.max_bytes, .seed = o.seed };
-    c->pool.threads = gr__threads_default();
+    gr__threads_init(c);
     c->defer_from = gr__defer_default();
     c->stats = (gr_stats){ .allocations = 1, .bytes_now = sizeof *c, .bytes_peak = sizeof *c };
     if (!gr_scope_begin(c)) {

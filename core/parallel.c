@@ -3,9 +3,10 @@
  * A loop over [0, n) is cut into chunks, and each thread begins with a share of its own: a run of chunks that lie beside each
  * other, the same part of every loop, so that it finds in its caches what it wrote in the loop before. Of a share its thread
  * claims from the front, half of what is left at a time; who has finished his own claims from the ends of the others'. The caller
- * claims like the rest, so it never waits for a thread that has not begun, and a thread that the system does not run costs at
- * most what it has claimed. A claim is a compare-and-swap on one word, which holds the number of the loop beside the chunks that
- * are left: a thread that read the loop before finds another number there and claims nothing.
+ * claims like the rest, so it never waits for a thread that has not begun. A thread that has claimed something and is not run,
+ * since another program has its processor, is given the caller's, which waits for it anyway. A claim is a compare-and-swap on one
+ * word, which holds the number of the loop beside the chunks that are left: a thread that read the loop before finds another
+ * number there and claims nothing.
  * SPDX-License-Identifier: MIT */
 #ifdef __linux__
 #define _GNU_SOURCE /* sched_getaffinity and its like */
@@ -14,6 +15,7 @@
 #endif
 #include "core/tensor.h"
 
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -29,20 +31,16 @@
 /* Chunks for each thread: the last one to finish holds the others up by a sixteenth of a loop on two threads. */
 #define CHUNKS 8
 /* In ns. How long a thread waits for the next loop before it sleeps: gaps in a training step are shorter. How long the caller
- * waits for the others before it does: then a thread that has no processor may get the caller's. */
+ * waits for the others before it does. How long it lets pass, awake and asleep, before it looks whether they run. */
 #define AWAKE 200e3
 #define AWAIT 100e3
+#define LOOK 15e3
+#define NAP 1e6
 /* Loops in ns of one thread's work. To wake a thread costs the caller 5 to 15 us and the thread begins 35 to 60 us later (on a
  * virtual machine; a third of that elsewhere): from 60 us on that gains. One that is awake joins in after 0.5 us. */
 #define WORTH_WAKING 60e3
 #define WORTH_SHARING 6e3
 #define PART 2e3 /* of such a loop: at least so long, so that its claims are nothing beside it */
-/* Where other programs want the processors, a thread with a chunk may stand still for a slice of the scheduler, 3 ms, and the
- * caller with it. When that took so much longer than the threads gained lately, loops are not shared out for 16 times as long,
- * and for twice as long as before if little was gained since. So at most a sixteenth is lost. */
-#define PATIENCE 4e6
-#define REST 16
-#define MOST_REST 256e6
 
 static void relax(void)
 {
@@ -135,7 +133,6 @@ static int work(gr_pool *p, int worker)
     if (worker) atomic_store_explicit(&p->worker[worker - 1].holds, false, memory_order_relaxed);
     if (atomic_fetch_sub(&p->unfinished, done) == done && atomic_load(&p->waiting)) {
         pthread_mutex_lock(&p->lock);
-        p->ended = now();
         pthread_cond_signal(&p->finished);
         pthread_mutex_unlock(&p->lock);
     }
@@ -162,7 +159,7 @@ static void *worker_main(void *arg)
     uint32_t number = self->number; /* of the last loop that it looked at */
     bool stop = false;
     while (!stop) {
-        if (!another(p, number)) {
+        if (atomic_load_explicit(&self->lent, memory_order_relaxed) || !another(p, number)) {
             pthread_mutex_lock(&p->lock);
             atomic_fetch_add(&p->asleep, 1);
             while (atomic_load(&p->number) == number && !p->stop) pthread_cond_wait(&p->wake, &p->lock);
@@ -231,6 +228,7 @@ static void start(gr_pool *p, int workers)
         gr_worker *w = &p->worker[p->started];
         w->pool = p, w->number = atomic_load(&p->number);
         atomic_store(&w->holds, false);
+        atomic_store(&w->lent, false);
         if (pthread_create(&w->thread, NULL, worker_main, w) != 0) break;
         p->started++;
     }
@@ -243,21 +241,50 @@ static void start(gr_pool *p, int workers)
 }
 
 /* ---- one loop --------------------------------------------------------------------------------------------------*/
+#if defined(__linux__) && !defined(__ANDROID__)
+#define PLACES 1 /* threads can be told on which processors to run */
+static bool place(const gr_worker *w, const cpu_set_t *set) { return pthread_setaffinity_np(w->thread, sizeof *set, set) == 0; }
+#else
+#define PLACES 0
+#endif
+
 /* The workers leave the caller the processor on which it is. A virtual machine's idle processors look as if they were taken, so
  * that Linux wakes a worker on that of its waker: there both take turns, for milliseconds, while another processor has nothing to
  * do. Not so where threads are more than processors: they have to share anyway. */
 static void keep_clear(gr_pool *p)
 {
-#if defined(__linux__) && !defined(__ANDROID__)
+#if PLACES
     const int processor = sched_getcpu();
     if (processor == p->processor) return;
     p->processor = processor;
     cpu_set_t set;
-    if (processor < 0 || processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) <= p->started) return;
-    CPU_CLR((size_t)processor, &set);
-    for (int i = 0; i < p->started; i++) pthread_setaffinity_np(p->worker[i].thread, sizeof set, &set);
+    if (processor < 0 || processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set) != 0) return;
+    if (CPU_COUNT(&set) > p->started) CPU_CLR((size_t)processor, &set);
+    for (int i = 0; i < p->started; i++) {
+        atomic_store_explicit(&p->worker[i].lent, false, memory_order_relaxed);
+        place(&p->worker[i], &set);
+    }
 #else
     (void)p;
+#endif
+}
+
+/* Gives a worker that is not run the processor of the caller, which is about to sleep. The worker sleeps as soon as it is done, so
+ * that the caller has it back. */
+static bool lend(gr_pool *p, gr_worker *w)
+{
+#if PLACES
+    cpu_set_t set;
+    const int processor = sched_getcpu();
+    if (processor < 0 || processor >= CPU_SETSIZE) return false;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)processor, &set);
+    p->processor = -1; /* to be told again to keep clear */
+    atomic_store_explicit(&w->lent, true, memory_order_relaxed);
+    return place(w, &set);
+#else
+    (void)p, (void)w;
+    return false;
 #endif
 }
 
@@ -278,74 +305,73 @@ static void publish(gr_pool *p, const loop *l)
 }
 
 /* The time that the thread ran so far; what has no such clock is taken to run. */
-static double ran(const gr_worker *w, double otherwise)
+static double ran(const gr_worker *w)
 {
 #if defined(_POSIX_THREAD_CPUTIME) && _POSIX_THREAD_CPUTIME >= 0
     clockid_t clock;
     if (pthread_getcpuclockid(w->thread, &clock) == 0) return clock_ns(clock);
 #endif
     (void)w;
-    return otherwise;
+    return now();
 }
 
-/* Until all chunks are done. Returns for how long a thread that holds one stood still meanwhile. */
-static double await(gr_pool *p)
+static bool done(gr_pool *p) { return atomic_load(&p->unfinished) == 0; }
+
+/* Waits about so many ns for it, awake. */
+static bool spin(gr_pool *p, double ns)
 {
     const double begin = now();
     do {
         for (int i = 0; i < 16; i++) {
-            if (atomic_load(&p->unfinished) == 0) return 0;
+            if (done(p)) return true;
             relax();
         }
-    } while (now() - begin < AWAIT);
-    double before[GR_MAX_THREADS - 1], most = 0;
-    bool holds[GR_MAX_THREADS - 1];
-    const int workers = atomic_load(&p->started);
-    const double from = now();
-    for (int i = 0; i < workers; i++) {
-        holds[i] = atomic_load_explicit(&p->worker[i].holds, memory_order_relaxed);
-        if (holds[i]) before[i] = ran(&p->worker[i], from);
-    }
-    pthread_mutex_lock(&p->lock);
-    p->ended = from;
-    atomic_store(&p->waiting, true);
-    while (atomic_load(&p->unfinished) != 0) pthread_cond_wait(&p->finished, &p->lock);
-    atomic_store(&p->waiting, false);
-    const double ended = p->ended;
-    pthread_mutex_unlock(&p->lock);
-    for (int i = 0; i < workers; i++) {
-        const double stood = holds[i] ? ended - from - (ran(&p->worker[i], ended) - before[i]) : 0;
-        if (stood > most) most = stood;
-    }
-    return most;
+    } while (now() - begin < ns);
+    return false;
 }
 
-static bool resting(const gr_pool *p) { return p->rest_until > 0 && !p->eager && now() < p->rest_until; }
-
-static void judge(gr_pool *p, double gained, double stood)
+/* The same asleep. */
+static bool nap(gr_pool *p, double ns)
 {
-    p->balance += gained - stood;
-    if (p->balance > PATIENCE) p->balance = PATIENCE, p->rest = 0;
-    p->rest_until = 0;
-    if (p->balance > -PATIENCE) return;
-    const double least = -REST * p->balance;
-    p->rest = p->rest * 2 > least ? p->rest * 2 : least;
-    if (p->rest > MOST_REST) p->rest = MOST_REST;
-    p->rest_until = now() + p->rest;
-    p->balance = 0;
+    const double until = clock_ns(CLOCK_REALTIME) + ns;
+    const struct timespec t = { .tv_sec = (time_t)(until / 1e9), .tv_nsec = (long)fmod(until, 1e9) };
+    pthread_mutex_lock(&p->lock);
+    atomic_store(&p->waiting, true);
+    while (!done(p) && pthread_cond_timedwait(&p->finished, &p->lock, &t) == 0) continue;
+    atomic_store(&p->waiting, false);
+    pthread_mutex_unlock(&p->lock);
+    return done(p);
+}
+
+/* Until all chunks are done. Where a worker has one and did not run for half of the time since the last look, the caller sleeps in
+ * its place. */
+static void await(gr_pool *p)
+{
+    if (spin(p, LOOK)) return;
+    const int workers = atomic_load(&p->started);
+    double time[GR_MAX_THREADS - 1], begin = now(), last = begin;
+    for (int i = 0; i < workers; i++) time[i] = ran(&p->worker[i]);
+    bool lent = false;
+    while (!(lent || last - begin > AWAIT ? nap(p, NAP) : spin(p, LOOK))) {
+        const double before = last;
+        last = now();
+        for (int i = 0; i < workers; i++) {
+            gr_worker *w = &p->worker[i];
+            const double earlier = time[i];
+            time[i] = ran(w);
+            if (atomic_load_explicit(&w->holds, memory_order_relaxed) && time[i] - earlier < (last - before) / 2 && lend(p, w)) lent = true;
+        }
+    }
 }
 
 static void share_out(gr_pool *p, const loop *l)
 {
     p->busy = true;
-    const double begin = now();
     keep_clear(p);
     publish(p, l);
-    const int done = work(p, 0);
-    const double own = now() - begin, stood = await(p), total = now() - begin;
+    work(p, 0);
+    await(p);
     p->busy = false;
-    const double alone = own * l->chunks / (done > 0 ? done : 1); /* if the caller had done all of them */
-    judge(p, done > 0 && alone > total ? alone - total : 0, stood);
 }
 
 /* Short loops that follow each other soon may together be worth waking a thread, which then stays awake for the next. */
@@ -363,21 +389,25 @@ static void run_alone(gr_pool *p, const loop *l)
     p->alone += p->last_alone - begin;
 }
 
-int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING || c->pool.eager ? c->pool.threads : 1; }
+/* Threads beyond the processors that there are would only take turns with the others. */
+static int used(const gr_pool *p) { return p->eager || p->threads < p->processors ? p->threads : p->processors; }
+
+int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING || c->pool.eager ? used(&c->pool) : 1; }
 
 void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user)
 {
     gr_pool *p = &c->pool;
-    const double work = ns * (double)n, most = (double)(CHUNKS * p->threads);
+    const int threads = used(p);
+    const double work = ns * (double)n, most = (double)(CHUNKS * threads);
     const double chunks = p->eager || work / PART > most ? most : work / PART;
     const loop l = { fn, user, n, (double)n < chunks ? (int)n : (int)chunks };
-    const bool worth = n > 1 && p->threads > 1 && !p->busy && (work >= WORTH_SHARING || p->eager) && !resting(p);
+    const bool worth = n > 1 && threads > 1 && !p->busy && (work >= WORTH_SHARING || p->eager);
     if (!worth) {
         if (n > 0) fn(user, 0, n, 0);
         return;
     }
     if (p->eager || p->started > atomic_load(&p->asleep) || worth_waking(p, work)) {
-        start(p, l.chunks < p->threads ? l.chunks - 1 : p->threads - 1);
+        start(p, l.chunks < threads ? l.chunks - 1 : threads - 1);
         if (p->started > 0) {
             p->alone = 0;
             share_out(p, &l);
@@ -399,12 +429,13 @@ static int processors(void)
     return n < 1 ? 1 : n > GR_MAX_THREADS ? GR_MAX_THREADS : (int)n;
 }
 
-int gr__threads_default(void)
+void gr__threads_init(gr_ctx *c)
 {
     const char *text = getenv("GRADUS_THREADS");
     char *end = NULL;
     long n = text ? strtol(text, &end, 10) : 0;
-    return end && *end == '\0' && n >= 1 && n <= GR_MAX_THREADS ? (int)n : processors();
+    c->pool.processors = processors();
+    c->pool.threads = end && *end == '\0' && n >= 1 && n <= GR_MAX_THREADS ? (int)n : c->pool.processors;
 }
 
 void gr__threads_free(gr_ctx *c) { stop(&c->pool); }
@@ -418,8 +449,9 @@ bool gr_set_threads(gr_ctx *c, int n)
         return false;
     }
     stop(&c->pool);
-    c->pool.threads = n ? n : processors();
-    c->pool.balance = c->pool.rest_until = c->pool.alone = 0;
+    c->pool.processors = processors();
+    c->pool.threads = n ? n : c->pool.processors;
+    c->pool.alone = 0;
     return true;
 }
 

@@ -165,20 +165,20 @@ typedef struct gr_worker {
     pthread_t thread;
     uint32_t number;            /* of the loop when it was started */
     _Atomic bool holds;         /* chunks that it has claimed */
+    _Atomic bool lent;          /* the caller gave it its processor to do them */
 } gr_worker;
 typedef struct gr_share {
     _Alignas(64) _Atomic uint64_t left; /* see parallel.c */
 } gr_share;
 struct gr_pool {
     int threads;                /* at most, the caller's included */
+    int processors;             /* that the process may use */
     _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
     int processor;              /* on which the caller was when the workers were last told to keep clear of it */
     bool busy, stop;
-    bool eager;                 /* shares out whatever it can, and never rests: for tests */
+    bool eager;                 /* shares out whatever it can: for tests */
     long pid;                   /* of the process whose threads they are */
-    double balance, rest, rest_until; /* ns that loops took less than alone, lately; until then they are not shared out */
     double alone, last_alone;   /* ns of loops that were run alone since the threads sleep; when the last of them was */
-    double ended;               /* when the loop did for which the caller waits */
     pthread_mutex_t lock;       /* of sleeping and waking alone */
     pthread_cond_t wake, finished;
     _Alignas(64) _Atomic(gr_range_fn *) fn;
@@ -261,7 +261,7 @@ static inline gr_scope *gr__scope_now(gr_ctx *c) { return c->scope[c->depth]; }
 void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user);
 /* The workers that a loop of so many ns may have at most, for their scratch: the same each time, whoever is awake. */
 int gr__parallel_workers(const gr_ctx *c, double ns);
-int gr__threads_default(void);
+void gr__threads_init(gr_ctx *c);
 void gr__threads_free(gr_ctx *c);
 
 /* tensor.c */

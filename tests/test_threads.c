@@ -115,20 +115,36 @@ TEST(short_loops_that_follow_each_other_wake_a_thread_together)
     finish(c);
 }
 
-TEST(threads_that_hold_the_caller_up_are_given_a_rest)
+#if defined(__linux__) && !defined(__ANDROID__)
+/* The processors on which the first thread of c may run. */
+static bool place_of_worker(const gr_ctx *c, cpu_set_t *its)
 {
+    return c->pool.started > 0 && pthread_getaffinity_np(c->pool.worker[0].thread, sizeof *its, its) == 0;
+}
+#endif
+
+TEST(a_thread_that_stands_still_with_a_part_is_lent_the_processor_of_the_caller)
+{
+#if defined(__linux__) && !defined(__ANDROID__)
     static counts k;
-    gr_ctx *c = gr_ctx_new(NULL);
-    gr_set_threads(c, 2);
+    cpu_set_t its;
+    gr_ctx *c = with_threads(2);
     int rounds = 0;
-    while (rounds < 1000 && c->pool.rest_until == 0) {
+    bool lent = false;
+    while (rounds++ < 1000 && !lent) {
         memset(&k, 0, sizeof k);
         gr__parallel_ranges(c, 32, 1e6, slow_for_others, &k);
         CHECK(each_once(&k, 32, 2));
-        rounds++;
+        lent = c->pool.worker[0].lent;
     }
-    CHECK(c->pool.rest_until > 0);
+    CHECK(lent);
+    CHECK(place_of_worker(c, &its) && CPU_COUNT(&its) == 1);
+    memset(&k, 0, sizeof k);
+    gr__parallel_ranges(c, 32, 1e6, count_range, &k); /* over before anybody could stand still */
+    CHECK(each_once(&k, 32, 2));
+    CHECK(c->pool.worker[0].lent || (place_of_worker(c, &its) && (c->pool.processors == 1 || !CPU_ISSET((size_t)c->pool.processor, &its))));
     finish(c);
+#endif
 }
 
 TEST(threads_keep_clear_of_the_processor_of_the_caller_where_there_are_enough)
@@ -144,12 +160,25 @@ TEST(threads_keep_clear_of_the_processor_of_the_caller_where_there_are_enough)
         gr_ctx *c = with_threads(threads);
         memset(&k, 0, sizeof k);
         gr__parallel_ranges(c, 100, 1e6, count_range, &k);
-        CHECK(pthread_getaffinity_np(c->pool.worker[0].thread, sizeof its, &its) == 0);
+        CHECK(place_of_worker(c, &its));
         CHECK(CPU_COUNT(&its) == (threads <= processors ? processors - 1 : processors));
         CHECK(threads > processors || !CPU_ISSET((size_t)c->pool.processor, &its));
         finish(c);
     }
 #endif
+}
+
+TEST(no_more_threads_are_used_than_there_are_processors)
+{
+    static counts k;
+    gr_ctx *c = gr_ctx_new(NULL);
+    const int processors = c->pool.processors;
+    CHECK(processors >= 1 && gr_set_threads(c, GR_MAX_THREADS) && gr_threads(c) == GR_MAX_THREADS);
+    CHECK(gr__parallel_workers(c, 1e9) == processors);
+    gr__parallel_ranges(c, 1000, 1e6, count_range, &k);
+    CHECK(each_once(&k, 1000, processors));
+    CHECK(c->pool.started < processors);
+    finish(c);
 }
 
 TEST(the_number_of_threads_may_change_at_any_time)
@@ -210,7 +239,7 @@ TEST(a_processor_that_another_program_keeps_busy_changes_no_bit)
     int n = 0;
     while (n < 2 && pthread_create(&thread[n], NULL, keep_busy, &stop) == 0) n++;
     outputs first = { 0 }, other = { 0 };
-    gr_ctx *alone = with_threads(1), *c = gr_ctx_new(NULL); /* the second one may rest */
+    gr_ctx *alone = with_threads(1), *c = gr_ctx_new(NULL);
     gr_set_threads(c, 2);
     train(alone, &trainings[0], &first);
     train(c, &trainings[0], &other);
