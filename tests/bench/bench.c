@@ -185,8 +185,10 @@ int main(int argc, char **argv)
     if (strcmp(verb, "gemm") == 0) return gemm_main(argc > 2 ? atoi(argv[2]) : 11, threads, argv + 3, argc > 3 ? argc - 3 : 0);
     if (strcmp(verb, "functions") == 0) return functions_main(argc > 2 ? atoi(argv[2]) : 11);
     if (strcmp(verb, "memory") == 0 && argc > 2) return memory(argv[2], argc > 3 ? atoi(argv[3]) : 20);
+    if (strcmp(verb, "processors") == 0 && argc > 2) return processors_main(atoi(argv[2]));
     if (strcmp(verb, "start") == 0) return start_up(argv[0]);
     if (strcmp(verb, "nothing") == 0) return nothing();
-    fputs("usage: bench [--threads N] list | time CASE... | memory CASE | gemm [ROUNDS [SHAPE...]] | functions [ROUNDS] | start | serve\n", stderr);
+    fputs("usage: bench [--threads N] list | time CASE... | memory CASE | gemm [ROUNDS [SHAPE...]] | functions [ROUNDS] |\n"
+          "                           processors N | start | serve\n", stderr);
     return 2;
 }

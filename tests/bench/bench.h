@@ -36,6 +36,7 @@ bench_time bench_now(void);
 
 int gemm_main(int rounds, int threads, char **only, int count); /* the shapes of these names; count 0: all */
 int functions_main(int rounds);
+int processors_main(int n); /* for each line "WORD SECONDS" prints how many of n processors were there in that time */
 
 gr_module *gpt(gr_ctx *c); /* gpt.c: [n, 64] words, i64, to logits [n, 64, 65] */
 

@@ -1,14 +1,17 @@
 """Runs gradus-bench beside PyTorch and prints one table: ours, the peer's, and the ratio.
 
-  compare.py [--rounds N] [--slice SECONDS] [--wall] [--memory] [--threads N [--alone] [--busy]] [--against=OLD=NEW] BUILD-FOLDER [CASE or PATTERN...]
+  compare.py [--rounds N] [--slice SECONDS] [--wall] [--memory] [--threads N [--alone] [--busy] [--steady]] [--against=OLD=NEW]
+             BUILD-FOLDER [CASE or PATTERN...]
 
 All sides stay alive and are asked in turn for one timed slice: O P Q R R Q P O, where O is ours, P the peer as it comes, Q and
 R the peer told which instructions to use (PEERS). A round gives one ratio; the table has their median and quartiles over all
-rounds: none is dropped. Of P, Q and R the one with the least median ratio counts. Times are those of the processor that the process used (both sides have one thread), which other
-programs on the machine disturb less; --wall takes those of the clock.
+rounds. Of P, Q and R the one with the least median ratio counts. Times are those of the processor that the process used (both
+sides have one thread), which other programs on the machine disturb less; --wall takes those of the clock.
 
 --threads N gives N threads to ours, and N or one to the peer: its best setting counts. Times are those of the clock then.
---alone: the peer is ours with one thread. --busy: another program keeps the last processor busy meanwhile.
+--alone: the peer is ours with one thread. --busy: another program keeps the last processor busy meanwhile. --steady: a round
+before or after which the machine, a virtual one as a rule, had fewer than 0.95 N processors to give (processors.c) does not count;
+the table says how many such rounds there were. Else none is dropped.
 
 --against=OLD=NEW: the peer is ours as well, at the case whose name has NEW where this one has OLD: with -fused= beside
 loss-fused/1000000 stands loss/1000000, and the ratio is what composing costs; with -forward=-gradients beside c-forward c-gradients.
@@ -101,24 +104,30 @@ def shown(seconds):
     return f"{seconds / scale:.{digits}f} {unit}"
 
 
-def compare(name, ours, peers, rounds, span, clock):
-    """Our times, and of the fastest peer its name, its times and the ratios: lists with an entry for each round."""
+def compare(name, ours, peers, rounds, span, clock, steady=lambda: True):
+    """Our times, and of the fastest peer its name, its times and the ratios: lists with an entry for each round. And how many rounds did
+    not count, since the machine was not steady before or after: at most three for each that does."""
     named = [(words, p) for words, p in peers if p.slice(name, span, clock) is not None]
     peers = [p for _, p in named]
     ours.slice(name, span, clock)
-    mine, theirs = [], [[] for _ in peers]
-    for _ in range(rounds):
+    mine, theirs, dropped = [], [[] for _ in peers], 0
+    after = steady()
+    while len(mine) < rounds and dropped < 3 * rounds:
         there = [side.slice(name, span, clock) for side in [ours, *peers]]
         back = [side.slice(name, span, clock) for side in [*reversed(peers), ours]]
+        before, after = after, steady()
+        if not (before and after):
+            dropped += 1
+            continue
         times = [(x + y) / 2 for x, y in zip(there, reversed(back))]
         mine.append(times[0])
         for column, t in zip(theirs, times[1:]):
             column.append(t)
-    if not peers:
-        return mine, "", None, None
+    if not peers or not mine:
+        return mine, "", None, None, dropped
     ratios = [[t / m for t, m in zip(column, mine)] for column in theirs]
     best = min(range(len(peers)), key=lambda i: statistics.median(ratios[i]))
-    return mine, named[best][0], theirs[best], ratios[best]
+    return mine, named[best][0], theirs[best], ratios[best], dropped
 
 
 def memory_table(bench, script, cases):
@@ -146,6 +155,7 @@ def main():
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--alone", action="store_true", help="the peer is ours with one thread")
     p.add_argument("--busy", action="store_true", help="another program keeps the last processor busy")
+    p.add_argument("--steady", action="store_true", help="rounds in which the machine has fewer processors to give do not count")
     p.add_argument("--against", metavar="OLD=NEW", help="the peer is another case of ours: NEW in its name for OLD")
     p.add_argument("build", type=pathlib.Path)
     p.add_argument("cases", nargs="*", default=["*"])
@@ -172,6 +182,7 @@ def main():
         settings = [("one thread", [bench, "serve"], {}) if o.alone else ("", many, {})]
     peers = [(words, Side(command, rename, **env)) for words, command, env in settings]
     busy = subprocess.Popen([sys.executable, "-c", "import os\nos.sched_setaffinity(0, {os.cpu_count() - 1})\nwhile True: pass"]) if o.busy else None
+    processors = Side([bench, "processors", str(o.threads)])
     wall = o.wall or o.threads > 1
     peer = "ours" + f" at another case, {o.against}" * bool(o.against) + " with one thread" * o.alone
     if not o.alone and not o.against:
@@ -180,18 +191,23 @@ def main():
     print(f"Peer: {peer}; {o.threads} thread{'s' if o.threads > 1 else ''}; {o.rounds} rounds of "
           f"{2 + 2 * len(peers)} slices of {o.slice} s of processor time{', timed by the clock' if wall else ''}.\n")
     print("| case | what | ours | peer | its settings | peer / ours | quartiles |\n|---|---|---|---|---|---|---|", flush=True)
+    def steady():
+        return processors.slice("processors", 0.04, 0) >= 0.95 * o.threads
+
     for name, unit, words in cases:
-        mine, which, theirs, ratio = compare(name, ours, peers, o.rounds, o.slice, 0 if wall else 1)
+        mine, which, theirs, ratio, dropped = compare(name, ours, peers, o.rounds, o.slice, 0 if wall else 1, *[steady] * o.steady)
         per = "" if unit == "step" else f" / {unit}"
-        row = [name, words, shown(statistics.median(mine)) + per]
+        row = [name, words, shown(statistics.median(mine)) + per if mine else ""]
         if theirs:
             low, middle, high = quartiles(ratio)
             other = [name.replace(*rename, 1)] if o.against else []
             row += [shown(statistics.median(theirs)) + per, ", ".join(other + [which] * bool(which)), f"**{middle:.2f}**", f"{low:.2f}-{high:.2f}"]
         else:
             row += ["", "", "", ""]
+        if o.steady:
+            row[-1] += f"; {dropped} of {dropped + len(mine)} rounds dropped"
         print("| " + " | ".join(row) + " |", flush=True)
-    for side in [ours, *(side for _, side in peers)]:
+    for side in [ours, processors, *(side for _, side in peers)]:
         side.close()
     if busy:
         busy.kill()
