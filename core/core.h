@@ -85,8 +85,9 @@ GR_API void gr_ctx_free(gr_ctx *c);                 /* frees every tensor made i
 GR_API gr_stats gr_ctx_stats(const gr_ctx *c);
 GR_API void gr_seed(gr_ctx *c, uint64_t seed);      /* restarts the random stream: same seed, same numbers */
 
-/* Large operations share their work among n threads, the caller's included, but no more than the process has processors; the
- * values do not depend on n. 0: as many as it has processors, at most GR_MAX_THREADS. Default: the environment variable GRADUS_THREADS, if it is a number
+/* Large operations share their work among n threads, the caller's included, but no more than the process has processors (on Linux
+ * those of its affinity mask, or fewer where a container has a quota of them); the values do not depend on n. 0: as many as it has
+ * processors, at most GR_MAX_THREADS. Default: the environment variable GRADUS_THREADS, if it is a number
  * from 1 to GR_MAX_THREADS, else 0. Threads start when there is work for them, and end with the context; the system may
  * refuse some. A child of fork starts its own. Fails with GR_EVALUE when n is out of range. */
 #define GR_MAX_THREADS 64

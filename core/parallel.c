@@ -390,22 +390,26 @@ static void run_alone(gr_pool *p, const loop *l)
 }
 
 /* Threads beyond the processors that there are would only take turns with the others. */
-static int used(const gr_pool *p) { return p->eager || p->threads < p->processors ? p->threads : p->processors; }
+static int used(gr_pool *p)
+{
+    if (p->threads == 1) return 1;
+    if (p->processors == 0) p->processors = gr__processors();
+    return p->threads == 0 || (p->threads > p->processors && !p->eager) ? p->processors : p->threads;
+}
 
-int gr__parallel_workers(const gr_ctx *c, double ns) { return ns >= WORTH_SHARING || c->pool.eager ? used(&c->pool) : 1; }
+int gr__parallel_workers(gr_ctx *c, double ns) { return ns >= WORTH_SHARING || c->pool.eager ? used(&c->pool) : 1; }
 
 void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user)
 {
     gr_pool *p = &c->pool;
-    const int threads = used(p);
-    const double work = ns * (double)n, most = (double)(CHUNKS * threads);
-    const double chunks = p->eager || work / PART > most ? most : work / PART;
-    const loop l = { fn, user, n, (double)n < chunks ? (int)n : (int)chunks };
-    const bool worth = n > 1 && threads > 1 && !p->busy && (work >= WORTH_SHARING || p->eager);
-    if (!worth) {
+    const double work = ns * (double)n;
+    const int threads = n > 1 && !p->busy && (work >= WORTH_SHARING || p->eager) ? used(p) : 1;
+    if (threads == 1) {
         if (n > 0) fn(user, 0, n, 0);
         return;
     }
+    const double most = (double)(CHUNKS * threads), chunks = p->eager || work / PART > most ? most : work / PART;
+    const loop l = { fn, user, n, (double)n < chunks ? (int)n : (int)chunks };
     if (p->eager || p->started > atomic_load(&p->asleep) || worth_waking(p, work)) {
         start(p, l.chunks < threads ? l.chunks - 1 : threads - 1);
         if (p->started > 0) {
@@ -418,24 +422,12 @@ void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void 
 }
 
 /* ---- how many --------------------------------------------------------------------------------------------------*/
-static int processors(void)
-{
-#ifdef __linux__
-    cpu_set_t set;
-    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
-#else
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-#endif
-    return n < 1 ? 1 : n > GR_MAX_THREADS ? GR_MAX_THREADS : (int)n;
-}
-
 void gr__threads_init(gr_ctx *c)
 {
     const char *text = getenv("GRADUS_THREADS");
     char *end = NULL;
     long n = text ? strtol(text, &end, 10) : 0;
-    c->pool.processors = processors();
-    c->pool.threads = end && *end == '\0' && n >= 1 && n <= GR_MAX_THREADS ? (int)n : c->pool.processors;
+    c->pool.threads = end && *end == '\0' && n >= 1 && n <= GR_MAX_THREADS ? (int)n : 0;
 }
 
 void gr__threads_free(gr_ctx *c) { stop(&c->pool); }
@@ -449,10 +441,14 @@ bool gr_set_threads(gr_ctx *c, int n)
         return false;
     }
     stop(&c->pool);
-    c->pool.processors = processors();
-    c->pool.threads = n ? n : c->pool.processors;
+    c->pool.threads = n;
+    c->pool.processors = 0; /* they may be others now */
     c->pool.alone = 0;
     return true;
 }
 
-int gr_threads(const gr_ctx *c) { return c ? c->pool.threads : 0; }
+int gr_threads(const gr_ctx *c)
+{
+    if (!c) return 0;
+    return c->pool.threads ? c->pool.threads : c->pool.processors ? c->pool.processors : gr__processors();
+}

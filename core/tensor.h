@@ -171,8 +171,8 @@ typedef struct gr_share {
     _Alignas(64) _Atomic uint64_t left; /* see parallel.c */
 } gr_share;
 struct gr_pool {
-    int threads;                /* at most, the caller's included */
-    int processors;             /* that the process may use */
+    int threads;                /* at most, the caller's included; 0: as many as there are processors */
+    int processors;             /* that the process may use; 0: nobody has asked yet */
     _Atomic int started;        /* workers 1 to started have a thread; the caller is worker 0 */
     int processor;              /* on which the caller was when the workers were last told to keep clear of it */
     bool busy, stop;
@@ -260,8 +260,12 @@ static inline gr_scope *gr__scope_now(gr_ctx *c) { return c->scope[c->depth]; }
  * the spot, as worker 0. */
 void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void *user);
 /* The workers that a loop of so many ns may have at most, for their scratch: the same each time, whoever is awake. */
-int gr__parallel_workers(const gr_ctx *c, double ns);
+int gr__parallel_workers(gr_ctx *c, double ns);
 void gr__threads_init(gr_ctx *c);
+/* processors.c: how many the process may use, at least 1; and how many of so many, by the quotas of its control groups, whose
+ * files lie below root */
+int gr__processors(void);
+int gr__processors_within(const char *root, int most);
 void gr__threads_free(gr_ctx *c);
 
 /* tensor.c */

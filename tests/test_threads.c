@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -172,13 +173,76 @@ TEST(no_more_threads_are_used_than_there_are_processors)
 {
     static counts k;
     gr_ctx *c = gr_ctx_new(NULL);
-    const int processors = c->pool.processors;
-    CHECK(processors >= 1 && gr_set_threads(c, GR_MAX_THREADS) && gr_threads(c) == GR_MAX_THREADS);
+    const int processors = gr__processors();
+    CHECK(gr_set_threads(c, GR_MAX_THREADS) && gr_threads(c) == GR_MAX_THREADS);
     CHECK(gr__parallel_workers(c, 1e9) == processors);
     gr__parallel_ranges(c, 1000, 1e6, count_range, &k);
     CHECK(each_once(&k, 1000, processors));
     CHECK(c->pool.started < processors);
     finish(c);
+}
+
+/* ---- how many ------------------------------------------------------------------------------------------------------------*/
+typedef struct control_files {
+    const char *what, *path[4], *text[4];
+    int of_8;
+} control_files;
+static const control_files groups[] = {
+    { "none", { 0 }, { 0 }, 8 },
+    { "version 2, a quota", { "/proc/self/cgroup", "/sys/fs/cgroup/a/b/cpu.max" }, { "0::/a/b\n", "350000 100000\n" }, 3 },
+    { "version 2, a quota above", { "/proc/self/cgroup", "/sys/fs/cgroup/a/b/cpu.max", "/sys/fs/cgroup/a/cpu.max" },
+      { "0::/a/b\n", "max 100000\n", "200000 100000\n" }, 2 },
+    { "version 2, in a container", { "/proc/self/cgroup", "/sys/fs/cgroup/cpu.max" }, { "0::/\n", "50000 100000\n" }, 1 },
+    { "version 2, more than there are", { "/proc/self/cgroup", "/sys/fs/cgroup/cpu.max" }, { "0::/\n", "6400000 100000\n" }, 8 },
+    { "version 1, in a container", { "/proc/self/cgroup", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us" },
+      { "9:cpuset:/\n4:cpu,cpuacct:/docker/0123\n0::/\n", "20000\n", "5000\n" }, 4 },
+    { "version 1, no quota", { "/proc/self/cgroup", "/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/x/cpu.cfs_period_us" },
+      { "1:cpu:/x\n", "-1\n", "100000\n" }, 8 },
+    { "version 1, no period", { "/proc/self/cgroup", "/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us" }, { "1:cpu:/x\n", "100000\n" }, 8 },
+    { "another controller's", { "/proc/self/cgroup", "/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/x/cpu.cfs_period_us" },
+      { "1:cpuset,cpuacct:/x\n", "100000\n", "100000\n" }, 8 },
+    { "no such file", { "/proc/self/cgroup", "/sys/fs/cgroup/cpu.max" }, { "\n:\n::\n0:", "what\n" }, 8 },
+};
+
+static bool put(const char *root, const char *path, const char *text)
+{
+    char full[256];
+    snprintf(full, sizeof full, "%s%s", root, path);
+    for (char *at = full + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+        *at = '\0';
+        mkdir(full, 0700);
+        *at = '/';
+    }
+    FILE *f = fopen(full, "w");
+    return f && fputs(text, f) >= 0 && fclose(f) == 0;
+}
+
+/* The file, and the folders above it that are empty then. */
+static void take_away(const char *root, const char *path)
+{
+    char full[256];
+    snprintf(full, sizeof full, "%s%s", root, path);
+    unlink(full);
+    for (char *last; (last = strrchr(full, '/')) && last > full + strlen(root);) {
+        *last = '\0';
+        if (rmdir(full) != 0) return;
+    }
+}
+
+TEST(a_quota_of_processor_time_limits_the_processors)
+{
+    char root[] = "/tmp/gradus-XXXXXX";
+    CHECK(mkdtemp(root) != NULL);
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        const control_files *g = &groups[i];
+        for (int k = 0; k < 4 && g->path[k]; k++) CHECK(put(root, g->path[k], g->text[k]));
+        const int found = gr__processors_within(root, 8);
+        if (found != g->of_8) printf("# %s: %d\n", g->what, found);
+        CHECK(found == g->of_8);
+        for (int k = 0; k < 4 && g->path[k]; k++) take_away(root, g->path[k]);
+    }
+    CHECK(rmdir(root) == 0);
+    CHECK(gr__processors() >= 1 && gr__processors() <= GR_MAX_THREADS);
 }
 
 TEST(the_number_of_threads_may_change_at_any_time)
