@@ -20,6 +20,9 @@
 
 #include "kernels/lanes.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
@@ -54,7 +57,8 @@ typedef uint64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
 
 /* What differs between the forms. FMA rounds once where the machine can: the bounds hold either way. LARGER(a, b) is a > b ? a : b,
  * SMALLER likewise: b where one is a NaN. PICK(a, LT, b, yes, no) is a < b ? yes : no. RECIPROCAL(x) is 1 / x to 1 ulp
- * where neither is 0 or beyond the largest number, ESTIMATE(x) to 14 bits; INVERSE(x) to 1 ulp for all x. */
+ * where neither is 0 or beyond the largest number, ESTIMATE(x) to 14 bits; INVERSE(x) to 1 ulp for all x. ROOT(x) is the machine's
+ * instruction for a square root, SQRT(x) what is faster by itself. */
 #define OP_LT <
 #define OP_GT >
 #define OP_GE >=
@@ -147,7 +151,7 @@ INLINE f64_vec vv64_inverse_(f64_vec x)
     const f64_vec r = (f64_vec)_mm512_rcp14_pd((__m512d)x), lost = FMA(-x, r, ALL(1)), s = FMA(r, lost, r);
     return PICK(lost, GT, ALL(-1), FMA(s, FMA(-x, s, ALL(1)), s), r); /* 0 and infinities are right as they are */
 }
-#define SQRT(x) ((f64_vec)_mm512_sqrt_pd((__m512d)(x)))
+#define ROOT(x) ((f64_vec)_mm512_sqrt_pd((__m512d)(x)))
 #elif defined(__AVX2__)
 #define FMA(a, b, c) ((f64_vec)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
 #define ANY_BEYOND(a, limit) (_mm256_movemask_pd(_mm256_cmp_pd((__m256d)(a), (__m256d)ALL(limit), _CMP_NLE_UQ)) != 0)
@@ -155,13 +159,18 @@ INLINE f64_vec vv64_inverse_(f64_vec x)
     ((f64_vec)_mm256_blendv_pd((__m256d)(no), (__m256d)(yes), _mm256_cmp_pd((__m256d)(a), (__m256d)(b), CMP_##op)))
 #define RECIPROCAL(x) (1 / (x))
 #define INVERSE(x) (1 / (x))
-#define SQRT(x) ((f64_vec)_mm256_sqrt_pd((__m256d)(x)))
+#define ROOT(x) ((f64_vec)_mm256_sqrt_pd((__m256d)(x)))
 #else
 #define FMA(a, b, c) f64_fma(a, b, c)
 #define ANY_BEYOND(a, limit) (vminvq_u32(vreinterpretq_u32_u64(vcleq_f64((float64x2_t)(a), (float64x2_t)ALL(limit)))) == 0)
 #define PICK(a, op, b, yes, no) f64_choose((a) OP_##op (b), yes, no)
 #define RECIPROCAL(x) (1 / (x))
 #define INVERSE(x) (1 / (x))
+#if defined(__SSE2__)
+#define ROOT(x) ((f64_vec)_mm_sqrt_pd((__m128d)(x)))
+#elif defined(GR_NEON)
+#define ROOT(x) ((f64_vec)vsqrtq_f64((float64x2_t)(x)))
+#endif
 #endif
 #include "kernels/vmath_f64.h"
 #undef F
@@ -176,6 +185,7 @@ INLINE f64_vec vv64_inverse_(f64_vec x)
 #undef SCALE
 #undef SCALE_FROM
 #undef SPLIT
+#undef ROOT
 #undef SQRT
 #undef ANY_BEYOND
 #undef LIBM
@@ -242,11 +252,12 @@ INLINE f32_vec vv32_inverse_(f32_vec x)
 }
 /* Rounded correctly in 2/3 of the time of the instruction: one step of Newton's for g = sqrt x and h = 1 / (2 g), then
  * g + (x - g^2) h. That this is the nearest number was tried for every x from 2^-100 on. */
+#define ROOT(x) ((f32_vec)_mm512_sqrt_ps((__m512)(x)))
 #define SQRT(x) vv32_sqrt_(x)
 INLINE f32_vec vv32_sqrt_(f32_vec x)
 {
     const __m512 v = (__m512)x;
-    if (_mm512_cmp_ps_mask(v, (__m512)ALL(0x1p-100f), _CMP_NGE_UQ) | _mm512_cmp_ps_mask(v, (__m512)ALL(INFINITY), _CMP_EQ_OQ)) return (f32_vec)_mm512_sqrt_ps(v);
+    if (_mm512_cmp_ps_mask(v, (__m512)ALL(0x1p-100f), _CMP_NGE_UQ) | _mm512_cmp_ps_mask(v, (__m512)ALL(INFINITY), _CMP_EQ_OQ)) return ROOT(x);
     const f32_vec r = (f32_vec)_mm512_rsqrt14_ps(v), g = x * r, h = ALL(0.5) * r, lost = FMA(-g, h, ALL(0.5));
     const f32_vec root = FMA(g, lost, g);
     return FMA(FMA(-root, root, x), FMA(h, lost, h), root);
@@ -267,13 +278,18 @@ INLINE f32_vec vv32_split_(f32_vec x, f32_vec *k)
     ((f32_vec)_mm256_blendv_ps((__m256)(no), (__m256)(yes), _mm256_cmp_ps((__m256)(a), (__m256)(b), CMP_##op)))
 #define RECIPROCAL(x) (1 / (x))
 #define INVERSE(x) (1 / (x))
-#define SQRT(x) ((f32_vec)_mm256_sqrt_ps((__m256)(x)))
+#define ROOT(x) ((f32_vec)_mm256_sqrt_ps((__m256)(x)))
 #else
 #define FMA(a, b, c) f32_fma(a, b, c)
 #define ANY_BEYOND(a, limit) (vminvq_u32(vcleq_f32((float32x4_t)(a), (float32x4_t)ALL(limit))) == 0) /* where it FUSES */
 #define PICK(a, op, b, yes, no) f32_choose((a) OP_##op (b), yes, no)
 #define RECIPROCAL(x) (1 / (x))
 #define INVERSE(x) (1 / (x))
+#if defined(__SSE2__)
+#define ROOT(x) ((f32_vec)_mm_sqrt_ps((__m128)(x)))
+#elif defined(GR_NEON)
+#define ROOT(x) ((f32_vec)vsqrtq_f32((float32x4_t)(x)))
+#endif
 #endif
 #include "kernels/vmath_f32.h"
 #undef F
@@ -288,6 +304,7 @@ INLINE f32_vec vv32_split_(f32_vec x, f32_vec *k)
 #undef SCALE
 #undef SCALE_FROM
 #undef SPLIT
+#undef ROOT
 #undef SQRT
 #undef ANY_BEYOND
 #undef LIBM

@@ -59,15 +59,20 @@ INLINE F NAME(floored_log)(F p) { return PICK(p, LT, ALL(3.72007597602083e-44), 
 
 #ifdef LIBM
 INLINE F NAME(inverse)(F x) { return INVERSE(x); }
-INLINE F NAME(sqrt)(F x)
+/* What computes square roots alone takes sqrt; root leaves the units for multiplication to others. */
+INLINE F NAME(root)(F x)
 {
-#ifdef SQRT
-    return SQRT(x);
+#ifdef ROOT
+    return ROOT(x);
 #else
     UNROLL for (int k = 0; k < VECTOR_BYTES / (int)sizeof x[0]; k++) x[k] = LIBM(sqrt)(x[k]);
     return x;
 #endif
 }
+#ifndef SQRT
+#define SQRT(x) NAME(root)(x)
+#endif
+INLINE F NAME(sqrt)(F x) { return SQRT(x); }
 /* dy d, but 0 where dy is */
 INLINE F NAME(absorb)(F dy, F d) { return PICK(dy, NEQ, ALL(0), dy * d, ALL(0)); }
 /* a^b as C has it for zeros, infinities, NaN and negative a, where |a|^b is y elsewhere */
