@@ -60,12 +60,8 @@ static inline void remember(gr_tensor *y, const gr_call *k)
 {
     y->op = k->op;
     y->flags |= GR_T_REQUIRES_GRAD;
-    uint32_t *version = gr__in_version(y);
-    for (int i = 0; i < k->n; i++) {
-        y->in[i] = k->in[i];
-        version[i] = *gr__version(k->in[i]);
-    }
-    y->recorded = *gr__version(y);
+    y->recorded = y->ctx->writes;
+    for (int i = 0; i < k->n; i++) y->in[i] = k->in[i];
 }
 
 /* What a call ends with, once y has its value, or waits for it. history: an input requires a gradient. */
@@ -119,7 +115,8 @@ const void *gr_attr(const gr_tensor *t) { return t && t->op ? t->attr : NULL; }
 bool gr_needs_grad(const gr_tensor *t) { return t && (t->flags & GR_T_REQUIRES_GRAD); }
 bool gr_wants(const gr_tensor *y, int i)
 {
-    return gr_input(y, i) && gr__wants(y, i);
+    const gr_tensor *x = gr_input(y, i);
+    return gr_needs_grad(x) && (!y->ctx->sweeping || gr__wants(y, i));
 }
 
 gr_tensor *gr_requires_grad(gr_tensor *t)
@@ -184,7 +181,7 @@ static gr_tensor *clone_node(gr_scope *to, gr_tensor *t)
     k->op = t->op;
     k->flags = t->flags;
     k->data = t->data;
-    k->version = t->version;
+    k->written = t->written;
     k->owner = t->owner == t ? k : t->owner;
     if (t->block || !t->data) { /* a cleared gradient has no block, and may get one again */
         if ((k->block = t->block)) k->block->refs++;
@@ -196,7 +193,6 @@ static gr_tensor *clone_node(gr_scope *to, gr_tensor *t)
     }
     if (t->op) {
         memcpy(k->in, t->in, (size_t)t->nin * sizeof *t->in);
-        memcpy(gr__in_version(k), gr__in_version(t), (size_t)t->nin * sizeof(uint32_t));
         k->recorded = t->recorded;
         if (attr) memcpy((char *)k->attr, t->attr, attr);
     }

@@ -1,8 +1,8 @@
 /* The backward sweep: gradients from one walk over the recorded graph in reverse topological order.
  *
- *   order    depth-first post-order over the input slots from the root (an explicit stack: no recursion)
- *   cot[k]   dL/d(order[k]), the sum of what its consumers contributed so far
- *   sweep    from the last to the first: when order[k] is reached all its consumers are done, so cot[k] is complete
+ *   order    depth-first post-order over the input slots from the root (no recursion: each node knows for whom it was met)
+ *   cot      of each node t: dL/dt, the sum of what its consumers contributed so far
+ *   sweep    from the last to the first: when t is reached all its consumers are done, so its cot is complete
  *
  * Knows no operation but the sum of two gradients, which must itself be differentiable: the public gr_add.
  * SPDX-License-Identifier: MIT */
@@ -21,14 +21,10 @@ typedef struct list {
 } list;
 
 enum { ROOM = 64 };
-/* for the first ROOM of them there is room already */
-static inline void list_init(list *l, gr_ctx *c, gr_tensor **room) { *l = (list){ .c = c, .at = room, .cap = ROOM }; }
 
-static bool list_reserve(list *l, size_t cap)
+static bool list_grow(list *l)
 {
-    if (cap <= l->cap) return true;
-    if (cap < 2 * l->cap) cap = 2 * l->cap;
-    if (cap < ROOM) cap = ROOM;
+    const size_t cap = l->cap ? 2 * l->cap : ROOM;
     gr_block *b = gr__block_new(l->c, cap * sizeof *l->at);
     if (!b) return false;
     if (l->n) memcpy(gr__block_data(b), l->at, l->n * sizeof *l->at);
@@ -41,7 +37,7 @@ static bool list_reserve(list *l, size_t cap)
 
 static inline bool list_push(list *l, gr_tensor *t)
 {
-    if (l->n == l->cap && !list_reserve(l, l->n + 1)) return false;
+    if (l->n == l->cap && !list_grow(l)) return false;
     l->at[l->n++] = t;
     return true;
 }
@@ -56,7 +52,7 @@ typedef struct sweep {
     const char *who;
     gr_tensor *root;
     uint32_t epoch;
-    list order, stack, cot, saved, late; /* late: gradients of leaves that wait to be computed together */
+    list order, saved, late; /* late: gradients of leaves that wait to be computed together */
     bool functional, create_graph, retain_graph, lean;
     gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
     gr_tensor *const *x; /* gr_grads: the targets, and their results */
@@ -65,35 +61,28 @@ typedef struct sweep {
 } sweep;
 
 /* ---- order -----------------------------------------------------------------------------------------------------
- * mark, order and walk of a node belong to the newest walk; a sweep inside a vjp puts back what it found. */
+ * walk and cot of a node belong to the newest sweep; one inside a vjp puts back what it found. */
 static bool save(sweep *w, gr_tensor *t)
 {
-    return list_push(&w->saved, t) && list_push(&w->saved, (gr_tensor *)(uintptr_t)t->mark) &&
-           list_push(&w->saved, (gr_tensor *)(uintptr_t)t->order) && list_push(&w->saved, (gr_tensor *)(uintptr_t)t->walk);
+    return list_push(&w->saved, t) && list_push(&w->saved, t->cot) && list_push(&w->saved, (gr_tensor *)(uintptr_t)t->walk);
 }
 
 static void put_back(sweep *w)
 {
-    for (size_t i = w->saved.n; i > 0; i -= 4) { /* the oldest last: a target was saved twice */
-        gr_tensor *const *at = w->saved.at + i - 4;
-        at[0]->mark = (uint32_t)(uintptr_t)at[1];
-        at[0]->order = (uint32_t)(uintptr_t)at[2];
-        at[0]->walk = (uint8_t)(uintptr_t)at[3];
+    for (size_t i = 0; i < w->saved.n; i += 3) {
+        gr_tensor *const *at = w->saved.at + i;
+        at[0]->cot = at[1];
+        at[0]->walk = (uint8_t)(uintptr_t)at[2];
     }
 }
 
 /* A walk takes two epochs: the first marks the targets, the second what was visited. */
-static bool mark_targets(sweep *w)
+static void mark_targets(sweep *w)
 {
     w->c->epoch++;
-    for (int i = 0; i < w->n; i++) {
-        gr_tensor *t = w->x[i];
-        if (t->ctx != w->c) continue;
-        if (w->c->sweeping && !save(w, t)) return false;
-        t->mark = w->c->epoch;
-    }
+    for (int i = 0; i < w->n; i++)
+        if (w->x[i]->ctx == w->c) w->x[i]->mark = w->c->epoch;
     w->epoch = ++w->c->epoch;
-    return true;
 }
 
 /* t is met for the first time. */
@@ -103,44 +92,38 @@ static inline bool meet(sweep *w, gr_tensor *t)
     const bool stores = !w->functional && (!t->op || t->flags & GR_T_RETAIN);
     t->walk = t->mark == w->epoch - 1 ? GR_WALK_NEEDED | GR_WALK_TARGET : stores ? GR_WALK_NEEDED | GR_WALK_STORES : 0;
     t->mark = w->epoch;
+    t->cot = NULL;
     return true;
 }
 
-static inline bool take_place(sweep *w, gr_tensor *t)
-{
-    t->order = (uint32_t)w->order.n;
-    return list_push(&w->order, t);
-}
-
-/* Follows the inputs of t, of which t->order counts those that were, until one has inputs itself: that comes first. */
-static inline bool follow(sweep *w, gr_tensor *t)
-{
-    uint32_t slot = t->order;
-    for (const uint32_t nin = (uint32_t)t->nin; slot < nin; slot++) {
-        gr_tensor *in = t->in[slot];
-        if (!(in->flags & GR_T_REQUIRES_GRAD)) continue;
-        if (in->mark != w->epoch) {
-            if (!meet(w, in)) return false;
-            if (in->nin) {
-                t->order = slot, in->order = 0;
-                return list_push(&w->stack, in);
-            }
-            if (!take_place(w, in)) return false;
-        }
-        t->walk |= in->walk & GR_WALK_NEEDED;
-    }
-    w->stack.n--;
-    return take_place(w, t);
-}
-
+/* Depth first: t waits, and `cot` says for whom it is met, until each of its inputs has its place. */
 static bool sort(sweep *w)
 {
-    if (!mark_targets(w) || !meet(w, w->root) || !list_push(&w->stack, w->root)) return false;
-    w->root->order = 0;
-    while (w->stack.n)
-        if (!follow(w, w->stack.at[w->stack.n - 1])) return false;
-    if (!list_reserve(&w->cot, w->order.n)) return false;
-    memset(w->cot.at, 0, w->order.n * sizeof *w->cot.at);
+    mark_targets(w);
+    const uint32_t epoch = w->epoch;
+    uint32_t slot = 0; /* the next input of t */
+    if (!meet(w, w->root)) return false;
+    for (gr_tensor *t = w->root, *by; t;) {
+        if (slot == (uint32_t)t->nin) {
+            if (!list_push(&w->order, t)) return false;
+            by = t->cot, t->cot = NULL;
+            t = by;
+            if (t) slot = t->order;
+            continue;
+        }
+        gr_tensor *in = t->in[slot];
+        if (!(in->flags & GR_T_REQUIRES_GRAD)) {
+            slot++;
+        } else if (in->mark == epoch) {
+            t->walk |= in->walk & GR_WALK_NEEDED;
+            slot++;
+        } else {
+            if (!meet(w, in)) return false;
+            in->cot = t;
+            t->order = slot, slot = 0;
+            t = in;
+        }
+    }
     return true;
 }
 
@@ -174,6 +157,7 @@ static bool add_to(gr_tensor *t, gr_tensor *g)
 /* Is nobody else reading this memory? Then a sum can stay in it. */
 static inline bool alone(const gr_tensor *t)
 {
+    if (t->data == (const char *)&t->value) return t->numel <= 1;
     return (t->flags & GR_T_CONTIGUOUS) && t->owner == t && !t->lazy && (!t->block || t->block->refs == 1);
 }
 
@@ -210,7 +194,7 @@ static inline bool fits(const gr_tensor *y, const gr_tensor *in, const gr_tensor
 
 static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
 {
-    gr_tensor *in = y->in[slot], **cot = &w->cot.at[in->order];
+    gr_tensor *in = y->in[slot], **cot = &in->cot;
     if (!fits(y, in, g)) return misshapen(w, y, in, g, slot);
     const gr_observer *ob = w->c->observer;
     if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
@@ -219,9 +203,11 @@ static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, boo
     return true;
 }
 
-GR_COLD static bool overwritten(sweep *w, const gr_tensor *y, const gr_tensor *t, const char *which)
+/* t: input i of y, or y itself where i < 0 */
+GR_COLD static bool overwritten(sweep *w, const gr_tensor *y, const gr_tensor *t, int i)
 {
-    char text[256];
+    char text[256], which[32] = "the result";
+    if (i >= 0) snprintf(which, sizeof which, "input %d", i);
     gr__format_tensor_ref(text, sizeof text, t);
     gr_fail(w->c, GR_EGRAPH, "%s: %s of %s, %s, was overwritten by %s after %s used it, so its derivative cannot be taken. "
             "Fix: call the sweep before the write, or give the operation a copy", w->who, which, y->op->name, text,
@@ -232,15 +218,10 @@ GR_COLD static bool overwritten(sweep *w, const gr_tensor *y, const gr_tensor *t
 /* Was a saved input, or y, overwritten after y was made? Then the derivative would be taken at the wrong point. */
 static bool unchanged(sweep *w, const gr_tensor *y)
 {
-    if (y->op->flags & GR_OP_LINEAR) return true;
-    char which[32];
-    const uint32_t *version = gr__in_version(y);
-    for (int i = 0; i < y->nin; i++) {
-        if (*gr__version(y->in[i]) == version[i]) continue;
-        snprintf(which, sizeof which, "input %d", i);
-        return overwritten(w, y, y->in[i], which);
-    }
-    return *gr__version(y) == y->recorded || overwritten(w, y, y, "the result");
+    if (y->recorded == w->c->writes || y->op->flags & GR_OP_LINEAR) return true;
+    for (int i = 0; i < y->nin; i++)
+        if (*gr__written(y->in[i]) > y->recorded) return overwritten(w, y, y->in[i], i);
+    return *gr__written(y) <= y->recorded || overwritten(w, y, y, -1);
 }
 
 GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
@@ -267,8 +248,8 @@ static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
     bool given = false;
     for (int i = 0; i < y->nin; i++) {
         gr_tensor *g = dx[i], *in = y->in[i];
-        if (!g || !(in->flags & GR_T_REQUIRES_GRAD) || !(in->walk & GR_WALK_NEEDED)) continue;
-        gr_tensor **cot = &w->cot.at[in->order];
+        if (!g || !gr__wants(y, i)) continue;
+        gr_tensor **cot = &in->cot;
         bool fresh = g->owner == g;
         if (g == dy && (fresh = *give && !given && !*cot)) given = true;
         const bool simple = untold && fits(y, in, g) && (g->data || g->numel > 1); /* nothing to report, nobody to tell */
@@ -288,13 +269,13 @@ static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 /* Is y a part of an input whose gradient there is already? Then only that part of the gradient grows. */
 static bool grows_in_part(const sweep *w, const gr_tensor *y)
 {
-    const gr_tensor *cot = y->op->flags & GR_OP_PART ? w->cot.at[y->in[0]->order] : NULL;
+    const gr_tensor *cot = y->op->flags & GR_OP_PART ? y->in[0]->cot : NULL;
     return cot && y->numel < y->in[0]->numel && w->scope && !w->c->observer && gr__ready(cot) && alone(cot);
 }
 /* There is nothing to contribute then: NULL, with an error if it failed. */
-static gr_tensor *grow_part(sweep *w, gr_tensor *y, gr_tensor *dy)
+static gr_tensor *grow_part(gr_tensor *y, gr_tensor *dy)
 {
-    gr_tensor *part = gr_apply(y->op, &w->cot.at[y->in[0]->order], 1, y->attr);
+    gr_tensor *part = gr_apply(y->op, &y->in[0]->cot, 1, y->attr);
     if (part && gr__ready(dy)) add_to(part, dy);
     return NULL;
 }
@@ -305,7 +286,7 @@ static bool composed(sweep *w, gr_tensor *y, gr_tensor *dy)
         if (!gr__wants(y, i)) continue;
         gr_scope *inner = w->scope ? gr_scope_begin(w->c) : NULL;
         if (w->scope && !inner) return false;
-        gr_tensor *g = grows_in_part(w, y) ? grow_part(w, y, dy) : y->op->vjp(y, dy, i);
+        gr_tensor *g = grows_in_part(w, y) ? grow_part(y, dy) : y->op->vjp(y, dy, i);
         gr_tensor *kept = w->scope && g ? gr_keep(g) : g;
         bool moved = kept != g;
         if (inner) gr_scope_end(inner);
@@ -385,13 +366,11 @@ static inline bool pass(sweep *w, gr_tensor *t, gr_tensor *g, bool *give)
     return true;
 }
 
-/* The nodes that were passed are the last of the order then, from *first on. */
-static bool run(sweep *w, size_t *first)
+static bool run(sweep *w)
 {
-    *first = w->order.n;
     const gr_observer *ob = w->c->observer;
     for (size_t k = w->order.n; k-- > 0;) {
-        gr_tensor *t = w->order.at[k], *g = w->cot.at[k];
+        gr_tensor *t = w->order.at[k], *g = t->cot;
         if (!g || !(t->walk & GR_WALK_NEEDED)) continue;
         if (ob && ob->visit) ob->visit(ob->user, t, g);
         if (t->walk & GR_WALK_TARGET) deliver(w, t, g);
@@ -400,11 +379,19 @@ static bool run(sweep *w, size_t *first)
         bool given = ours;
         if (t->op) {
             if (!pass(w, t, g, &given)) return false;
-            w->order.at[--*first] = t;
+            t->walk |= GR_WALK_PASSED;
+            if (!w->retain_graph) t->flags |= GR_T_SWEPT;
         }
         if (ours && !(t->op && given)) gr__recycle(w->scope, g);
     }
     return true;
+}
+
+/* Nothing happened, to whoever asks for another sweep. */
+static void forget(sweep *w)
+{
+    for (size_t k = 0; k < w->order.n; k++)
+        if (w->order.at[k]->walk & GR_WALK_PASSED) w->order.at[k]->flags &= (uint16_t)~GR_T_SWEPT;
 }
 
 /* ---- entry -----------------------------------------------------------------------------------------------------*/
@@ -452,7 +439,7 @@ static bool seed(sweep *w, gr_tensor *g)
     if (g && !gr__ready(g)) return false;
     gr_tensor *one = !g ? one_like(w->root) : owned(w, g, false) ? g : gr__clone_into(w->scope, g);
     if (!one) return false;
-    w->cot.at[w->root->order] = one;
+    w->root->cot = one;
     const gr_observer *ob = w->c->observer;
     if (ob && ob->seed) ob->seed(ob->user, w->root, one);
     return true;
@@ -463,20 +450,17 @@ static bool go(sweep *w, gr_tensor *g)
     gr_ctx *c = w->c;
     if (!w->create_graph && !(w->scope = gr_scope_begin(c))) return false;
     if (!w->create_graph) c->no_grad++;
-    gr_tensor *room[3][ROOM];
-    list_init(&w->order, c, room[0]), list_init(&w->stack, c, room[1]), list_init(&w->cot, c, room[2]);
+    gr_tensor *room[ROOM];
+    w->order = (list){ .c = c, .at = room, .cap = ROOM }; /* for so many there is room already */
     w->saved.c = w->late.c = c;
-    size_t passed = 0;
     bool ok = sort(w);
     c->sweeping++;
-    ok = ok && seed(w, g) && run(w, &passed) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);
-    for (size_t k = passed, n = ok && !w->retain_graph ? w->order.n : 0; k < n; k++) w->order.at[k]->flags |= GR_T_SWEPT;
+    ok = ok && seed(w, g) && run(w) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);
+    if (!ok) forget(w);
     c->sweeping--;
     put_back(w);
     if (c->observer && c->observer->end) c->observer->end(c->observer->user);
     list_free(&w->order);
-    list_free(&w->stack);
-    list_free(&w->cot);
     list_free(&w->saved);
     list_free(&w->late);
     if (!w->create_graph) c->no_grad--;

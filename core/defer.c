@@ -182,7 +182,7 @@ static gr_block *memory_for(gr_ctx *c, const gr_lazy *z)
         const source *x = &z->in[i];
         gr_block *b = x->block;
         if (!b || b->refs != 1 || !x->dense || x->size != z->size || x->data != gr__block_data(b)) continue;
-        b->refs++, b->version = 0, b->writer = NULL, b->exposed = false;
+        b->refs++, b->written = 0, b->writer = NULL, b->exposed = false;
         return b;
     }
     return gr__block_new(c, (size_t)z->numel * z->size);

@@ -127,7 +127,7 @@ static inline gr_block *take_block(gr_ctx *c, size_t bytes)
     b->next = NULL;
     b->writer = NULL;
     b->refs = 1;
-    b->version = 0;
+    b->written = 0;
     b->readers = 0;
     b->exposed = false;
     GR_POISON(gr__block_data(b), b->capacity);

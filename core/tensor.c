@@ -52,7 +52,7 @@ GR_COLD static gr_tensor *node_in_new_chunk(gr_ctx *c, gr_scope *s, gr_type type
 
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr)
 {
-    const size_t head = sizeof(gr_tensor) + gr__inputs_size(nin), shape = 2 * (size_t)ndim * sizeof(int64_t);
+    const size_t head = sizeof(gr_tensor) + (size_t)nin * sizeof(gr_tensor *), shape = 2 * (size_t)ndim * sizeof(int64_t);
     gr_tensor *t = nin == 0 && !attr ? s->spare[ndim] : NULL;
     if (t) {
         s->spare[ndim] = t->next;
@@ -423,7 +423,7 @@ static bool writable(gr_tensor *t, const char *who)
 bool gr_touch(gr_tensor *t, const char *writer)
 {
     if (!t) return false;
-    ++*gr__version(t);
+    *gr__written(t) = ++t->ctx->writes;
     if (t->block) t->block->writer = writer;
     const gr_observer *ob = t->ctx->observer;
     if (ob && ob->written) ob->written(ob->user, t, writer);

@@ -39,8 +39,8 @@ struct gr_block {
     gr_block *next;     /* in the free list of its size class */
     size_t capacity;    /* bytes of data */
     const char *writer; /* who wrote to it last, for messages */
+    uint64_t written;   /* when it was written in place last: gr_ctx.writes, 0 for never */
     uint32_t refs;      /* tensors that use it */
-    uint32_t version;   /* counts writes */
     uint32_t readers;   /* values that wait to be computed from it */
     int size_class;
     bool exposed;       /* the program has its address, and may write to it at any time */
@@ -64,11 +64,12 @@ enum {
     GR_WALK_NEEDED = 1, /* leads to a target, or to a tensor that stores its gradient */
     GR_WALK_TARGET = 2, /* its gradient was asked for */
     GR_WALK_STORES = 4, /* its gradient is added to .grad */
+    GR_WALK_PASSED = 8, /* the sweep went through */
 };
 
 typedef struct gr_lazy gr_lazy; /* a value that waits to be computed: defer.c */
 
-/* One element is kept in the node itself. A node is followed by its inputs, their versions, sizes, strides, attributes.
+/* One element is kept in the node itself. A node is followed by its inputs, sizes, strides, attributes.
  * What a walk over the graph reads of each node lies together, just before the inputs that it follows. */
 struct gr_tensor {
     gr_ctx *ctx;
@@ -89,15 +90,16 @@ struct gr_tensor {
     const gr_op *op;
     gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
     int64_t *dims;        /* ndim sizes, then ndim strides */
-    uint32_t version;     /* counts writes to `value` */
-    uint32_t recorded;    /* the version of its memory, block or value, when this was recorded */
+    uint64_t written;     /* when `value` was written in place last: gr_ctx.writes, 0 for never */
+    uint64_t recorded;    /* gr_ctx.writes when it was recorded: what its derivative reads must not have been written since */
+    gr_tensor *cot;       /* of the current sweep: its gradient so far, and while it is sorted whose input it was met as */
     uint32_t mark, order; /* of the current walk over the graph */
     uint16_t flags;
     uint8_t dtype, ndim;
     int32_t nin;
     uint32_t scope;       /* depth of the scope that holds it */
     uint8_t walk;         /* GR_WALK_...: of the current sweep */
-    gr_tensor *in[];      /* their versions follow: gr__in_version */
+    gr_tensor *in[];
 };
 
 static inline bool gr__same_shape(const gr_tensor *a, const gr_tensor *b)
@@ -108,12 +110,11 @@ static inline bool gr__same_shape(const gr_tensor *a, const gr_tensor *b)
     return true;
 }
 static inline int64_t *gr__stride(const gr_tensor *t) { return t->dims + t->ndim; }
-static inline uint32_t *gr__version(const gr_tensor *t)
+/* when its memory was written in place last */
+static inline uint64_t *gr__written(const gr_tensor *t)
 {
-    return t->block ? &t->block->version : &t->owner->version;
+    return t->block ? &t->block->written : &t->owner->written;
 }
-/* of each input, when t was recorded */
-static inline uint32_t *gr__in_version(const gr_tensor *t) { return (uint32_t *)(void *)(t->in + t->nin); }
 
 typedef struct gr_chunk gr_chunk;
 struct gr_chunk {
@@ -206,6 +207,7 @@ struct gr_ctx {
     gr_block *free_blocks[GR_SIZE_CLASSES];
 
     int no_grad;
+    uint64_t writes;      /* in place, so far */
     uint32_t epoch;       /* of walks: t->mark == epoch means visited */
     int sweeping;
     const gr_observer *observer;
@@ -222,12 +224,8 @@ struct gr_ctx {
     gr_pool pool;
 };
 
-/* gr_wants(y, i) for a recorded y and one of its inputs */
-static inline bool gr__wants(const gr_tensor *y, int i)
-{
-    const gr_tensor *x = y->in[i];
-    return (x->flags & GR_T_REQUIRES_GRAD) && (!y->ctx->sweeping || x->walk & GR_WALK_NEEDED);
-}
+/* gr_wants(y, i) in a sweep, for one of its inputs: no walk was ever through what requires no gradient */
+static inline bool gr__wants(const gr_tensor *y, int i) { return y->in[i]->walk & GR_WALK_NEEDED; }
 
 /* gr_grad of a leaf */
 static inline gr_tensor *gr__grad(const gr_tensor *t) { return t->flags & GR_T_HAS_GRAD ? t->grad : NULL; }
@@ -273,13 +271,12 @@ static inline size_t gr__type_size(gr_type t) { return t == GR_F32 ? 4 : t == GR
 bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_type type);
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr);
 /* The fields of a node in memory that is not set: all but its sizes and strides. */
-static inline size_t gr__inputs_size(int nin) { return ((size_t)nin * (sizeof(gr_tensor *) + sizeof(uint32_t)) + 7) & ~(size_t)7; }
 static inline void gr__node_set(gr_scope *s, gr_tensor *t, gr_type type, int ndim, int64_t numel, int nin)
 {
     t->ctx = s->ctx, t->numel = numel, t->owner = t;
     /* field by field: clearing it as a whole becomes a slow string instruction */
     t->attr = NULL, t->lazy = NULL, t->grad = NULL, t->name = NULL, t->next = NULL, t->data = NULL, t->block = NULL, t->value.i64 = 0, t->op = NULL;
-    t->version = 0, t->recorded = 0, t->mark = 0, t->order = 0;
+    t->written = 0, t->recorded = 0, t->cot = NULL, t->mark = 0, t->order = 0;
     t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
     t->nin = nin, t->scope = s->depth, t->walk = 0;
     s->ctx->stats.nodes++;
@@ -292,7 +289,7 @@ static inline gr_tensor *gr__node_like(gr_scope *s, const gr_tensor *like, int n
     if (t) {
         s->spare[ndim] = t->next;
     } else {
-        const size_t head = sizeof(gr_tensor) + gr__inputs_size(nin), size = gr__arena_size(head + 2 * (size_t)ndim * sizeof(int64_t));
+        const size_t head = sizeof(gr_tensor) + (size_t)nin * sizeof t, size = gr__arena_size(head + 2 * (size_t)ndim * sizeof(int64_t));
         if (!gr__arena_has(s, size) && !gr__arena_grow(s, size)) return NULL;
         t = gr__arena_take(s, size);
         t->dims = (int64_t *)(void *)((char *)t + head);

@@ -201,6 +201,7 @@ static bool freeze_visit(gr__walk *w, gr_module *m, int level)
         if (m->entry[i].buffer) continue;
         gr_zero_grad(m->entry[i].t);
         m->entry[i].t->flags &= (uint16_t)~GR_T_REQUIRES_GRAD;
+        m->entry[i].t->walk = 0;
     }
     return true;
 }
