@@ -56,18 +56,18 @@ static inline gr_ctx *context_of(const gr_op *op, gr_tensor *const *in, int n, u
     return c;
 }
 
-static inline void remember(gr_tensor *y, const gr_call *k)
+/* all but the inputs */
+static inline void remember(gr_tensor *y, const gr_op *op)
 {
-    y->op = k->op;
+    y->op = op;
     y->flags |= GR_T_REQUIRES_GRAD;
     y->recorded = y->ctx->writes;
-    for (int i = 0; i < k->n; i++) y->in[i] = k->in[i];
 }
 
 /* What a call ends with, once y has its value, or waits for it. history: an input requires a gradient. */
 static inline gr_tensor *made(gr_ctx *c, gr_tensor *y, const gr_call *k, bool record, bool history)
 {
-    if (record) remember(y, k);
+    if (record) remember(y, k->op);
     else if (history) y->flags |= c->no_grad ? GR_T_NO_GRAD : GR_T_NONDIFF;
     if (c->observer && c->observer->made) c->observer->made(c->observer->user, k, y);
     return c->code == GR_OK ? y : NULL;
@@ -92,18 +92,21 @@ gr_tensor *gr_apply(const gr_op *op, gr_tensor *const *in, int n, const void *at
     } else if ((!(op->flags & GR_OP_KERNEL) && !gr__give_memory(s, y)) || !op->forward(&k, y)) {
         return NULL;
     }
+    for (int i = 0; i < y->nin; i++) y->in[i] = in[i];
     if (record && op->attr_size) memcpy((char *)y->attr, attr, op->attr_size);
     return made(c, y, &k, record, history);
 }
 
-gr_tensor *gr__apply_alike(const gr_op *op, gr_tensor *const *in, int n)
+gr_tensor *gr__apply_alike(const gr_op *op, int n, gr_tensor *a, gr_tensor *b)
 {
-    gr_ctx *c = in[0]->ctx;
-    const bool history = (in[0]->flags | in[n - 1]->flags) & GR_T_REQUIRES_GRAD, record = history && op->vjp && !c->no_grad;
-    gr_tensor *y = gr__node_like(gr__scope_now(c), in[0], record ? n : 0);
+    gr_ctx *c = a->ctx;
+    const bool history = (a->flags | b->flags) & GR_T_REQUIRES_GRAD, record = history && op->vjp && !c->no_grad;
+    gr_tensor *y = gr__node_like(gr__scope_now(c), a, record ? n : 0);
     if (!y) return NULL;
+    if (record) y->in[0] = a;
+    if (record && n > 1) y->in[1] = b;
     gr_call k;
-    k.ctx = c, k.op = op, k.in = in, k.n = n, k.attr = NULL;
+    k.ctx = c, k.op = op, k.in = (gr_tensor *[]){ a, b }, k.n = n, k.attr = NULL;
     return op->forward(&k, y) ? made(c, y, &k, record, history) : NULL;
 }
 

@@ -53,7 +53,7 @@ typedef struct sweep {
     gr_tensor *root;
     uint32_t epoch;
     list order, saved, late; /* late: gradients of leaves that wait to be computed together */
-    bool functional, create_graph, retain_graph, lean;
+    bool functional, create_graph, retain_graph, lean, nested;
     gr_scope *scope;    /* where gradients of this sweep live; NULL when they are recorded */
     gr_tensor *const *x; /* gr_grads: the targets, and their results */
     int n;
@@ -88,7 +88,7 @@ static void mark_targets(sweep *w)
 /* t is met for the first time. */
 static inline bool meet(sweep *w, gr_tensor *t)
 {
-    if (w->c->sweeping && !save(w, t)) return false;
+    if (w->nested && !save(w, t)) return false;
     const bool stores = !w->functional && (!t->op || t->flags & GR_T_RETAIN);
     t->walk = t->mark == w->epoch - 1 ? GR_WALK_NEEDED | GR_WALK_TARGET : stores ? GR_WALK_NEEDED | GR_WALK_STORES : 0;
     t->mark = w->epoch;
@@ -97,31 +97,28 @@ static inline bool meet(sweep *w, gr_tensor *t)
 }
 
 /* Depth first: t waits, and `cot` says for whom it is met, until each of its inputs has its place. */
-static bool sort(sweep *w)
+GR_APART static bool sort(sweep *w)
 {
     mark_targets(w);
     const uint32_t epoch = w->epoch;
-    uint32_t slot = 0; /* the next input of t */
-    if (!meet(w, w->root)) return false;
-    for (gr_tensor *t = w->root, *by; t;) {
-        if (slot == (uint32_t)t->nin) {
-            if (!list_push(&w->order, t)) return false;
-            by = t->cot, t->cot = NULL;
-            t = by;
-            if (t) slot = t->order;
-            continue;
-        }
-        gr_tensor *in = t->in[slot];
-        if (!(in->flags & GR_T_REQUIRES_GRAD)) {
-            slot++;
-        } else if (in->mark == epoch) {
+    gr_tensor *t = w->root, *in = t;
+    uint32_t slot = 0; /* of t, of which the inputs before have their places */
+    if (!meet(w, t)) return false;
+    while (t) {
+        const uint32_t nin = (uint32_t)t->nin;
+        for (; slot < nin; slot++) {
+            in = t->in[slot];
+            if (in->mark != epoch && in->flags & GR_T_REQUIRES_GRAD) break;
             t->walk |= in->walk & GR_WALK_NEEDED;
-            slot++;
-        } else {
+        }
+        if (slot < nin) {
             if (!meet(w, in)) return false;
-            in->cot = t;
-            t->order = slot, slot = 0;
-            t = in;
+            in->cot = t, t->order = slot;
+            t = in, slot = 0;
+        } else {
+            if (!list_push(&w->order, t)) return false;
+            in = t, t = in->cot, in->cot = NULL;
+            if (t) t->walk |= in->walk & GR_WALK_NEEDED, slot = t->order + 1;
         }
     }
     return true;
@@ -154,10 +151,13 @@ static bool add_to(gr_tensor *t, gr_tensor *g)
     return gr__before_write(t) && gr__run_elementwise(gr__kernels()->ew[GR_EW_add][t->dtype - 1], 3, 3, (gr_tensor *[]){ t, t, g });
 }
 
+/* Is this one element, in its node? */
+static inline bool one(const gr_tensor *t) { return t->data == (const char *)&t->value && t->numel == 1; }
+
 /* Is nobody else reading this memory? Then a sum can stay in it. */
 static inline bool alone(const gr_tensor *t)
 {
-    if (t->data == (const char *)&t->value) return t->numel <= 1;
+    if (one(t)) return true;
     return (t->flags & GR_T_CONTIGUOUS) && t->owner == t && !t->lazy && (!t->block || t->block->refs == 1);
 }
 
@@ -187,15 +187,12 @@ static bool add_up(sweep *w, gr_tensor **cot, gr_tensor *g, bool fresh)
 }
 
 /* A gradient has the shape and dtype of its input. */
-static inline bool fits(const gr_tensor *y, const gr_tensor *in, const gr_tensor *g)
-{
-    return y->op->flags & GR_OP_KERNEL || (gr__same_shape(g, in) && g->dtype == in->dtype);
-}
+static inline bool fits(const gr_tensor *in, const gr_tensor *g) { return gr__same_shape(g, in) && g->dtype == in->dtype; }
 
 static bool add_contribution(sweep *w, gr_tensor *y, int slot, gr_tensor *g, bool fresh)
 {
     gr_tensor *in = y->in[slot], **cot = &in->cot;
-    if (!fits(y, in, g)) return misshapen(w, y, in, g, slot);
+    if (!fits(in, g)) return misshapen(w, y, in, g, slot);
     const gr_observer *ob = w->c->observer;
     if (ob && ob->contribution) ob->contribution(ob->user, y, slot, g);
     if (!add_up(w, cot, g, fresh)) return false;
@@ -234,36 +231,48 @@ GR_COLD static bool already_swept(sweep *w, const gr_tensor *y)
 }
 
 enum { MAX_FUSED = 8 }; /* inputs */
-/* dx of every wanted input by record.backward, in one pass. *give: nobody else needs dy, so that of those dx that are dy itself
- * one may take it over, best an input's first; then whether it did. */
+/* dx[i] and those behind it are added to the gradients of the inputs. *give: as in fused. */
+GR_APART static bool contribute(sweep *w, gr_tensor *y, gr_tensor *dy, gr_tensor *const *dx, int i, bool *give)
+{
+    bool left = *give;
+    for (; i < y->nin; i++) {
+        gr_tensor *g = dx[i];
+        if (!g || !gr__wants(y, i)) continue;
+        const bool fresh = g == dy ? left && !y->in[i]->cot : g->owner == g;
+        if (g == dy && fresh) left = false;
+        if (!add_contribution(w, y, i, g, fresh)) return false;
+    }
+    *give = left;
+    return w->c->code == GR_OK;
+}
+
+/* dx of every wanted input by record.backward, in one pass. *give: dy itself is to be had, since nobody else needs it, so that of those dx
+ * that are dy one may take it over, best an input's first; then whether it still is. */
 static inline bool fused(sweep *w, gr_tensor *y, gr_tensor *dy, bool *give)
 {
     gr_tensor *dx[MAX_FUSED] = { 0 };
-    const bool kernel = y->op->flags & GR_OP_KERNEL, untold = !w->c->observer;
+    const bool kernel = y->op->flags & GR_OP_KERNEL, plain = kernel && !w->c->observer; /* dx fit, and nobody is told */
     if (!kernel && !gr__ready(dy)) return false;
-    if (kernel && untold && *give && alone(dy)) dy->flags |= GR_T_SPENT;
+    if (plain && *give && alone(dy)) dy->flags |= GR_T_SPENT;
     const bool done = y->op->backward(y, dy, dx);
     dy->flags &= (uint16_t)~GR_T_SPENT;
     if (!done) return false;
-    bool given = false;
-    for (int i = 0; i < y->nin; i++) {
-        gr_tensor *g = dx[i], *in = y->in[i];
+    if (!plain) return contribute(w, y, dy, dx, 0, give);
+    for (int i = 0, nin = y->nin; i < nin; i++) {
+        gr_tensor *g = dx[i], *in = y->in[i], *sum = in->cot;
         if (!g || !gr__wants(y, i)) continue;
-        gr_tensor **cot = &in->cot;
-        bool fresh = g->owner == g;
-        if (g == dy && (fresh = *give && !given && !*cot)) given = true;
-        const bool simple = untold && fits(y, in, g) && (g->data || g->numel > 1); /* nothing to report, nobody to tell */
-        if (simple && fresh && !*cot) {
-            *cot = g;
-        } else if (simple && g->numel == 1 && *cot && alone(*cot)) {
-            add_one(*cot, g);
-            if (fresh) gr__recycle(w->scope, g);
-        } else if (!add_contribution(w, y, i, g, fresh)) {
-            return false;
+        if (sum && one(g) && one(sum)) {
+            add_one(sum, g);
+            if (g != dy) gr__spare(w->scope, g);
+        } else if (!sum && g == dy && *give) {
+            in->cot = g, *give = false;
+        } else if (!sum && g != dy && g->owner == g && (g->data || g->numel > 1)) {
+            in->cot = g;
+        } else {
+            return contribute(w, y, dy, dx, i, give);
         }
     }
-    *give = given;
-    return w->c->code == GR_OK;
+    return true;
 }
 
 /* Is y a part of an input whose gradient there is already? Then only that part of the gradient grows. */
@@ -280,7 +289,7 @@ static gr_tensor *grow_part(gr_tensor *y, gr_tensor *dy)
     return NULL;
 }
 
-static bool composed(sweep *w, gr_tensor *y, gr_tensor *dy)
+GR_APART static bool composed(sweep *w, gr_tensor *y, gr_tensor *dy)
 {
     for (int i = 0; i < y->nin; i++) {
         if (!gr__wants(y, i)) continue;
@@ -310,7 +319,6 @@ static bool grad_node(gr_tensor *t)
     gr_scope *home = t->ctx->scope[t->scope];
     gr_tensor *g = gr__node(t->ctx, home, (gr_type)t->dtype, t->ndim, t->dims, 0, 0);
     if (!g) return false;
-    g->flags |= GR_T_CONTIGUOUS;
     if (t->numel <= 1) {
         g->data = (char *)&g->value;
     } else {
@@ -322,7 +330,7 @@ static bool grad_node(gr_tensor *t)
 }
 
 /* t.grad += g. The memory of g is taken over when nobody else uses it. */
-static bool accumulate(sweep *w, gr_tensor *t, gr_tensor *g)
+GR_APART static bool accumulate(sweep *w, gr_tensor *t, gr_tensor *g)
 {
     size_t size = gr__type_size((gr_type)t->dtype);
     if (!grad_node(t)) return false;
@@ -349,7 +357,7 @@ static bool accumulate(sweep *w, gr_tensor *t, gr_tensor *g)
     return gr_touch(t->grad, "gr_backward");
 }
 
-static void deliver(sweep *w, gr_tensor *t, gr_tensor *g)
+GR_APART static void deliver(sweep *w, gr_tensor *t, gr_tensor *g)
 {
     for (int i = 0; i < w->n; i++)
         if (w->x[i] == t) w->dx[i] = w->scope ? gr_keep(g) : g;
@@ -360,13 +368,14 @@ static inline bool pass(sweep *w, gr_tensor *t, gr_tensor *g, bool *give)
 {
     if (((t->flags & GR_T_SWEPT) && !already_swept(w, t)) || !unchanged(w, t)) return false;
     const bool fast = t->op->backward && !w->create_graph && t->nin <= MAX_FUSED;
-    *give = *give && fast;
     if (!(fast ? fused(w, t, g, give) : composed(w, t, g))) return false;
     if (w->lean && t != w->root && !(t->flags & GR_T_RETAIN) && t->scope + 1 == w->scope->depth) gr__release(t);
+    t->walk |= GR_WALK_PASSED;
+    if (!w->retain_graph) t->flags |= GR_T_SWEPT;
     return true;
 }
 
-static bool run(sweep *w)
+GR_APART static bool run(sweep *w)
 {
     const gr_observer *ob = w->c->observer;
     for (size_t k = w->order.n; k-- > 0;) {
@@ -375,14 +384,9 @@ static bool run(sweep *w)
         if (ob && ob->visit) ob->visit(ob->user, t, g);
         if (t->walk & GR_WALK_TARGET) deliver(w, t, g);
         if (t->walk & GR_WALK_STORES && !accumulate(w, t, g)) return false;
-        const bool ours = w->scope && !(t->walk & GR_WALK_TARGET);
-        bool given = ours;
-        if (t->op) {
-            if (!pass(w, t, g, &given)) return false;
-            t->walk |= GR_WALK_PASSED;
-            if (!w->retain_graph) t->flags |= GR_T_SWEPT;
-        }
-        if (ours && !(t->op && given)) gr__recycle(w->scope, g);
+        bool ours = w->scope && !(t->walk & GR_WALK_TARGET);
+        if (t->op && !pass(w, t, g, &ours)) return false;
+        if (ours) gr__recycle(w->scope, g);
     }
     return true;
 }
@@ -453,6 +457,7 @@ static bool go(sweep *w, gr_tensor *g)
     gr_tensor *room[ROOM];
     w->order = (list){ .c = c, .at = room, .cap = ROOM }; /* for so many there is room already */
     w->saved.c = w->late.c = c;
+    w->nested = c->sweeping > 0;
     bool ok = sort(w);
     c->sweeping++;
     ok = ok && seed(w, g) && run(w) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);

@@ -81,7 +81,6 @@ void gr__share_lazy(gr_tensor *t, gr_lazy *z)
 {
     z->refs++;
     t->lazy = z;
-    t->flags |= GR_T_CONTIGUOUS;
 }
 
 /* ---- the program that computes some values -----------------------------------------------------------------------------*/

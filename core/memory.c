@@ -149,7 +149,6 @@ void gr__block_unref(gr_ctx *c, gr_block *b) { give_back(c, b); }
 
 bool gr__give_memory(gr_scope *s, gr_tensor *t)
 {
-    t->flags |= GR_T_CONTIGUOUS;
     if (t->numel <= 1) {
         t->data = (char *)&t->value;
         return true;

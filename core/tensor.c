@@ -50,6 +50,20 @@ GR_COLD static gr_tensor *node_in_new_chunk(gr_ctx *c, gr_scope *s, gr_type type
     return gr__arena_grow(s, size) ? gr__node(c, s, type, ndim, dim, nin, attr) : NULL;
 }
 
+static inline int64_t set_sizes(gr_tensor *t, int ndim, const int64_t *dim)
+{
+    int64_t n = 1, numel = 1;
+    for (int i = ndim - 1; i >= 0; i--) {
+        const int64_t size = dim[i];
+        t->dims[i] = size;
+        t->dims[ndim + i] = n;
+        n *= size ? size : 1; /* strides of empty tensors stay positive */
+        numel *= size;
+    }
+    return numel;
+}
+int64_t gr__set_sizes(gr_tensor *t, int ndim, const int64_t *dim) { return set_sizes(t, ndim, dim); }
+
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr)
 {
     const size_t head = sizeof(gr_tensor) + (size_t)nin * sizeof(gr_tensor *), shape = 2 * (size_t)ndim * sizeof(int64_t);
@@ -62,15 +76,7 @@ gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_
         t = gr__arena_take(s, size);
         t->dims = (int64_t *)(void *)((char *)t + head);
     }
-    int64_t n = 1, numel = 1;
-    for (int i = ndim - 1; i >= 0; i--) {
-        const int64_t size = dim[i];
-        t->dims[i] = size;
-        t->dims[ndim + i] = n;
-        n *= size ? size : 1; /* strides of empty tensors stay positive */
-        numel *= size;
-    }
-    gr__node_set(s, t, type, ndim, numel, nin);
+    gr__node_set(s, t, type, ndim, set_sizes(t, ndim, dim), nin);
     if (attr) t->attr = (char *)t + head + shape;
     return t;
 }
@@ -99,13 +105,19 @@ bool gr__is_contiguous(int ndim, const int64_t *dim, const int64_t *stride)
     return true;
 }
 
+void gr__repeat_one(gr_tensor *t)
+{
+    memset(gr__stride(t), 0, (size_t)t->ndim * sizeof(int64_t));
+    t->flags &= (uint16_t)~GR_T_CONTIGUOUS;
+}
+
 void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset, const int64_t *stride)
 {
     if (stride) memcpy(t->dims + t->ndim, stride, (size_t)t->ndim * sizeof *stride);
     t->owner = from->owner;
     t->block = from->block;
     t->data = from->data + offset * (int64_t)gr__type_size((gr_type)from->dtype);
-    if (gr__is_contiguous(t->ndim, t->dims, t->dims + t->ndim)) t->flags |= GR_T_CONTIGUOUS;
+    if (stride && !gr__is_contiguous(t->ndim, t->dims, stride)) t->flags &= (uint16_t)~GR_T_CONTIGUOUS;
     if (!t->block) return;
     t->block->refs++;
     gr__hold(s, t);
@@ -286,8 +298,7 @@ gr_tensor *gr_number(gr_ctx *c, gr_dims shape, gr_type dtype, double v)
     if (!t) return NULL;
     t->data = (char *)&t->value;
     t->flags |= GR_T_NUMBER;
-    if (t->numel > 1) memset(gr__stride(t), 0, (size_t)t->ndim * sizeof(int64_t));
-    else t->flags |= GR_T_CONTIGUOUS;
+    if (t->numel > 1) gr__repeat_one(t);
     store(t->data, dtype, v);
     return t;
 }

@@ -10,8 +10,10 @@
 
 #if defined(__GNUC__)
 #define GR_COLD __attribute__((cold, noinline)) /* what only a call that fails runs: its frame is not everybody's */
+#define GR_APART __attribute__((noinline))      /* what few calls run */
 #else
 #define GR_COLD
+#define GR_APART
 #endif
 
 /* The sanitizer is told which bytes of the arena and of the blocks are in use. */
@@ -56,7 +58,7 @@ enum {
     GR_T_NO_GRAD = 64,     /* made while recording was off: says why there is no path */
     GR_T_NONDIFF = 128,    /* made by an operation without derivative */
     GR_T_DETACHED = 256,
-    GR_T_CONTIGUOUS = 512,
+    GR_T_CONTIGUOUS = 512, /* row-major and without gaps, as it was made; what changes its strides takes this away */
     GR_T_SPENT = 1024,     /* a gradient that nobody reads after the record.backward that runs: a dx may take its place */
 };
 
@@ -270,17 +272,19 @@ void gr__threads_free(gr_ctx *c);
 static inline size_t gr__type_size(gr_type t) { return t == GR_F32 ? 4 : t == GR_BOOL ? 1 : 8; }
 bool gr__shape_ok(gr_ctx *c, const char *who, int ndim, const int64_t *dim, gr_type type);
 gr_tensor *gr__node(gr_ctx *c, gr_scope *s, gr_type type, int ndim, const int64_t *dim, int nin, size_t attr);
-/* The fields of a node in memory that is not set: all but its sizes and strides. */
+/* The fields of a node in memory that is not set: all but its sizes and strides, and what is set before anybody looks. */
 static inline void gr__node_set(gr_scope *s, gr_tensor *t, gr_type type, int ndim, int64_t numel, int nin)
 {
     t->ctx = s->ctx, t->numel = numel, t->owner = t;
     /* field by field: clearing it as a whole becomes a slow string instruction */
-    t->attr = NULL, t->lazy = NULL, t->grad = NULL, t->name = NULL, t->next = NULL, t->data = NULL, t->block = NULL, t->value.i64 = 0, t->op = NULL;
-    t->written = 0, t->recorded = 0, t->cot = NULL, t->mark = 0, t->order = 0;
-    t->flags = 0, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
+    t->attr = NULL, t->lazy = NULL, t->grad = NULL, t->name = NULL, t->data = NULL, t->block = NULL, t->op = NULL;
+    t->written = 0, t->mark = 0;
+    t->flags = GR_T_CONTIGUOUS, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
     t->nin = nin, t->scope = s->depth, t->walk = 0;
     s->ctx->stats.nodes++;
 }
+/* and the strides of that shape; the number of elements */
+int64_t gr__set_sizes(gr_tensor *t, int ndim, const int64_t *dim);
 /* A node of the type and shape of `like`, and of no memory yet. */
 static inline gr_tensor *gr__node_like(gr_scope *s, const gr_tensor *like, int nin)
 {
@@ -295,37 +299,37 @@ static inline gr_tensor *gr__node_like(gr_scope *s, const gr_tensor *like, int n
         t->dims = (int64_t *)(void *)((char *)t + head);
     }
     gr__node_set(s, t, (gr_type)like->dtype, ndim, like->numel, nin);
-    const int64_t *from = like->dims + ndim;
-    int64_t *const sizes = t->dims, *to = sizes + ndim, n = 1;
-    while (to > sizes) {
-        const int64_t size = *--from;
-        *--to = size;
-        to[ndim] = n;
-        n *= size ? size : 1; /* strides of empty tensors stay positive */
-    }
+    const int64_t *from = like->dims;
+    if (like->flags & GR_T_CONTIGUOUS) /* a size of 1 may have any stride */
+        for (int64_t *to = t->dims, *const end = to + 2 * ndim; to < end; to += 2, from += 2) to[0] = from[0], to[1] = from[1];
+    else gr__set_sizes(t, ndim, from);
     return t;
 }
 bool gr__give_memory(gr_scope *s, gr_tensor *t); /* contiguous, values not set */
 void gr__share_memory(gr_scope *s, gr_tensor *t, gr_tensor *from, int64_t offset, const int64_t *stride);
 static inline void gr__hold(gr_scope *s, gr_tensor *t) { t->next = s->held, s->held = t; } /* s gives its memory back */
 void gr__release(gr_tensor *t); /* gives its block back before the scope ends; t must not be used again */
+/* Nobody uses t any more, which has its value in its node: that may be used again. */
+static inline void gr__spare(gr_scope *s, gr_tensor *t)
+{
+    if (t->nin || t->scope != s->depth) return;
+    t->next = s->spare[t->ndim];
+    s->spare[t->ndim] = t;
+}
 /* Nobody uses t any more: its block, or else its node, may be used again. */
 static inline void gr__recycle(gr_scope *s, gr_tensor *t)
 {
-    if (t->block || t->lazy) {
-        gr__release(t);
-    } else if (t->nin == 0 && t->owner == t && t->scope == s->depth) {
-        t->next = s->spare[t->ndim];
-        s->spare[t->ndim] = t;
-    }
+    if (t->block || t->lazy) gr__release(t);
+    else if (t->owner == t) gr__spare(s, t);
 }
+void gr__repeat_one(gr_tensor *t); /* all elements are one: strides of 0 */
 bool gr__is_contiguous(int ndim, const int64_t *dim, const int64_t *stride);
 gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t); /* a leaf with the same memory */
 
 /* apply.c */
 /* gr_apply where there is nothing left to find out: inputs that gr__alike says fit, of an operation GR_OP_KERNEL that has no
- * shape function, takes n of them, one or two, and reads neither sizes nor attributes from its call. */
-gr_tensor *gr__apply_alike(const gr_op *op, gr_tensor *const *in, int n);
+ * shape function, takes n of them, a or a and b, and reads neither sizes nor attributes from its call. */
+gr_tensor *gr__apply_alike(const gr_op *op, int n, gr_tensor *a, gr_tensor *b);
 
 /* print.c */
 typedef struct gr_text { /* a buffer that counts what it cannot hold, like snprintf */
@@ -377,7 +381,8 @@ static inline bool gr__ready(const gr_tensor *t) { return t && t->ctx->code == G
 /* Floats of one context, dtype and shape, that a kernel may take as they are? Several elements may wait, one may not. */
 static inline bool gr__alike(const gr_tensor *a, const gr_tensor *b)
 {
-    return a && b && a->ctx == b->ctx && a->ctx->code == GR_OK && a->dtype >= GR_F32 && a->dtype == b->dtype &&
+    if (!a || !b) return false;
+    return a->ctx == b->ctx && a->ctx->code == GR_OK && a->dtype >= GR_F32 && a->dtype == b->dtype &&
            (a->data || (a->lazy && a->numel > 1)) && (b->data || (b->lazy && b->numel > 1)) && gr__same_shape(a, b);
 }
 

@@ -61,7 +61,7 @@ bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *con
 /* Where the one element of y goes, for its kernel: it never waits, and has any stride. */
 static inline char *gr__place_of_one(gr_tensor *y)
 {
-    if (!y->data) y->flags |= GR_T_CONTIGUOUS, y->data = (char *)&y->value;
+    if (!y->data) y->data = (char *)&y->value;
     return y->data;
 }
 

@@ -43,16 +43,22 @@ static bool backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
     const row *r = y->op->data;
     const int n = y->nin;
+    if (r->d[0] == ALIAS && r->d[1] == ALIAS) { /* nothing to compute */
+        for (int i = 0; i < n; i++) dx[i] = gr__wants(y, i) ? dy : NULL;
+        return true;
+    }
     gr_tensor *a = y->in[0], *b = n > 1 ? y->in[1] : y;
+    char *p[] = { NULL, dy->data, a->data, b->data, y->data };
     const bool first = r->d[0] != NOTHING && gr__wants(y, 0);
     for (int i = n - 1; i >= 0; i--) {
-        if (r->d[i] == NOTHING || (i ? !gr__wants(y, i) : !first)) continue;
+        const int kernel = r->d[i];
+        if (kernel == NOTHING || !gr__wants(y, i)) continue;
         dx[i] = dy;
-        if (r->d[i] == ALIAS) continue;
+        if (kernel == ALIAS) continue;
         gr_tensor *g = dx[i] = place_of(dy, i == 0 || !first);
         if (!g) return false;
-        if (g->numel == 1) gr__kernels()->ew[r->d[i]][gr__kt(dy)](1, (char *[]){ gr__place_of_one(g), dy->data, a->data, b->data, y->data });
-        else if (!gr__run_kernel(r->d[i], (gr_type)dy->dtype, n + 3, (gr_tensor *[]){ g, dy, a, b, y })) return false;
+        if (g->numel == 1) p[0] = gr__place_of_one(g), gr__kernels()->ew[kernel][gr__kt(g)](1, p);
+        else if (!gr__run_kernel(kernel, (gr_type)g->dtype, n + 3, (gr_tensor *[]){ g, dy, a, b, y })) return false;
     }
     return true;
 }
@@ -71,14 +77,14 @@ static bool compare_shape(gr_call *k)
 
 static gr_tensor *unary(const gr_op *op, gr_tensor *x)
 {
-    if (gr__alike(x, x)) return gr__apply_alike(op, &x, 1);
+    if (gr__alike(x, x)) return gr__apply_alike(op, 1, x, x);
     if (!gr__usable(x)) return NULL;
     return gr__apply1(op, gr__promote(x, ((const row *)op->data)->value), NULL);
 }
 
-static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
+/* a and b may differ in all that they can */
+GR_APART static gr_tensor *unlike(const gr_op *op, gr_tensor *a, gr_tensor *b)
 {
-    if (!op->shape && gr__alike(a, b)) return gr__apply_alike(op, (gr_tensor *[]){ a, b }, 2);
     if (a && b && a->ctx == b->ctx && a->ctx->code == GR_OK) {
         bool plain = a->dtype == b->dtype && gr__same_shape(a, b);
         if (!plain && !gr__match(op, &a, &b)) return NULL;
@@ -86,6 +92,10 @@ static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
         if (a->dtype < GR_F32 && !gr__kernels()->ew[kernel][gr__kt(a)]) a = gr__promote(a, kernel), b = gr__promote(b, kernel);
     }
     return gr_apply(op, (gr_tensor *[]){ a, b }, 2, NULL);
+}
+static gr_tensor *binary(const gr_op *op, gr_tensor *a, gr_tensor *b)
+{
+    return !op->shape && gr__alike(a, b) ? gr__apply_alike(op, 2, a, b) : unlike(op, a, b);
 }
 
 /* The number v beside t: in the dtype of t where that can hold it. */

@@ -280,8 +280,7 @@ static bool spread(gr_tensor *y, gr_tensor *dy, int64_t n, gr_tensor **dx)
     g->data = (char *)&g->value;
     if (g->dtype == GR_F32) g->value.f32 = *(const float *)(const void *)dy->data / (float)n;
     else g->value.f64 = *(const double *)(const void *)dy->data / (double)n;
-    if (g->numel == 1) g->flags |= GR_T_CONTIGUOUS;
-    else memset(gr__stride(g), 0, (size_t)g->ndim * sizeof(int64_t));
+    if (g->numel > 1) gr__repeat_one(g);
     return true;
 }
 
