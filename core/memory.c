@@ -78,8 +78,8 @@ static inline int size_class(size_t n, size_t *capacity)
 #else
     while (log < 62 && ((size_t)2 << log) <= n) log++;
 #endif
-    size_t base = (size_t)1 << log, quarter = base / 4, steps = (n - base + quarter - 1) / quarter;
-    *capacity = base + steps * quarter;
+    size_t base = (size_t)1 << log, quarter = base / 4, steps = (n - base + quarter - 1) >> (log - 2);
+    *capacity = base + (steps << (log - 2));
     return (log - 6) * 4 + (int)steps;
 }
 
@@ -124,11 +124,9 @@ static inline gr_block *take_block(gr_ctx *c, size_t bytes)
     gr_block *b = k < GR_SIZE_CLASSES ? c->free_blocks[k] : NULL;
     if (b) c->free_blocks[k] = b->next;
     else if (!(b = make_block(c, bytes, capacity, k))) return NULL;
-    b->next = NULL;
     b->writer = NULL;
-    b->refs = 1;
     b->written = 0;
-    b->readers = 0;
+    b->refs = 1, b->readers = 0;
     b->exposed = false;
     GR_POISON(gr__block_data(b), b->capacity);
     GR_UNPOISON(gr__block_data(b), bytes);

@@ -107,13 +107,13 @@ bool gr__multiply(gr_tensor *a, bool ta, gr_tensor *b, bool tb, gr_tensor *y)
     if (ta && !tb && gr__few_steps(a, size[1])) return gr__ready(b) && gr__run_adjoint(a, b, y, true, NULL);
     if (!gr__ready(a) || !gr__ready(b)) return false;
     const gr_gemm_size s = { size[0], size[1], inner, { as[ta], as[!ta] }, { bs[tb], bs[!tb] }, size[1] };
+    const bool is_little = r == 2 && s.m <= GR_LITTLE && s.n <= GR_LITTLE && s.k <= GR_LITTLE;
     /* two thirds of what AVX-512 does, and what has to be read */
-    const double ns = (double)y->numel * (double)inner * (type == GR_K_F32 ? 1 / 75. : 1 / 37.) + READ_NS * (double)(a->numel + b->numel);
+    const double ns = is_little ? 0 : (double)y->numel * (double)inner * (type == GR_K_F32 ? 1 / 75. : 1 / 37.) + READ_NS * (double)(a->numel + b->numel);
     const int workers = gr__parallel_workers(y->ctx, ns);
     if (r > 2 || workers > 1) return multiply_shared(&s, ns, workers, a, b, y);
     /* One matrix. To ask what a little product needs would take as long as the product. */
     const gr_kernel_table *kt = gr__kernels();
-    const bool is_little = s.m <= GR_LITTLE && s.n <= GR_LITTLE && s.k <= GR_LITTLE;
     const size_t bytes = is_little ? 0 : kt->gemm_part_scratch(&s, type);
     gr_block *block = bytes > sizeof little ? gr__block_new(y->ctx, bytes) : NULL;
     if (bytes > sizeof little && !block) return false;
