@@ -325,6 +325,20 @@ TEST(a_refused_sweep_can_be_repeated_when_its_cause_is_mended)
     finish(c);
 }
 
+TEST(a_sweep_that_fails_on_its_way_leaves_what_it_passed_unswept)
+{
+    gr_ctx *c = doubles();
+    gr_tensor *a = leaf(c, 3), *b = leaf(c, 5), *y = gr_tanh(a), *branch = gr_square(b), *both = gr_mul(y, branch);
+    CHECK(gr_backward(y));
+    CHECK(!gr_backward(both)); /* it comes to y after both and branch */
+    CHECK(gr_status(c) == GR_EGRAPH);
+    gr_clear_error(c);
+    gr_zero_grad(b);
+    CHECK(gr_backward(branch));
+    CHECK(grad_of(b) == 10);
+    finish(c);
+}
+
 /* ---- writing in place ------------------------------------------------------------------------------------------------------*/
 TEST(an_input_that_was_overwritten_after_use_is_refused_by_name)
 {
@@ -334,6 +348,20 @@ TEST(an_input_that_was_overwritten_after_use_is_refused_by_name)
     gr_fill(x, 2);
     CHECK(!gr_backward(y));
     CHECK_FAILS(c, GR_EGRAPH, "gr_backward: input 0 of mul, \"x\" [2], was overwritten by gr_fill after mul used it, so its derivative "
+                              "cannot be taken. Fix: call the sweep before the write, or give the operation a copy");
+    finish(c);
+}
+
+TEST(a_gradient_that_was_cleared_and_made_again_is_not_the_one_that_was_used)
+{
+    gr_ctx *c = doubles();
+    gr_tensor *x = gr_requires_grad(gr_ones(c, GR_SHAPE(2)));
+    CHECK(gr_backward(gr_sum(gr_square(x))));
+    gr_tensor *y = gr_sum(gr_mul(x, gr_grad(x)));
+    gr_zero_grad(x);
+    CHECK(gr_backward(gr_sum(gr_mul(x, 3.0))));
+    CHECK(!gr_backward(y));
+    CHECK_FAILS(c, GR_EGRAPH, "gr_backward: input 1 of mul, [2], was overwritten by gr_backward after mul used it, so its derivative "
                               "cannot be taken. Fix: call the sweep before the write, or give the operation a copy");
     finish(c);
 }

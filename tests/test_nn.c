@@ -347,6 +347,35 @@ TEST(loading_a_state_is_all_or_nothing)
     gr_ctx_free(c);
 }
 
+static int asked[2];
+static bool product_forward(const gr_call *k, gr_tensor *y)
+{
+    const double *a = gr_data(k->in[0]), *b = gr_data(k->in[1]);
+    for (int64_t i = 0; i < gr_numel(y); i++) ((double *)gr_data(y))[i] = a[i] * b[i];
+    return true;
+}
+static gr_tensor *product_vjp(gr_tensor *y, gr_tensor *dy, int i)
+{
+    asked[i]++;
+    return gr_mul(dy, gr_input(y, 1 - i));
+}
+
+TEST(what_was_frozen_after_a_sweep_is_asked_for_no_gradient)
+{
+    gr_ctx *c = f64();
+    const gr_op op = { .name = "product", .arity = 2, .forward = product_forward, .vjp = product_vjp };
+    gr_module *net = gr_linear(c, 1, 2);
+    gr_tensor *x = gr_requires_grad(gr_ones(c, GR_SHAPE(2))), *bias = gr_find_parameter(net, "bias");
+    for (int frozen = 0; frozen < 2; frozen++) {
+        asked[0] = asked[1] = 0;
+        CHECK(gr_backward(gr_sum(gr_apply(&op, (gr_tensor *[]){ x, bias }, 2, NULL))));
+        CHECK(asked[0] == 1 && asked[1] == !frozen);
+        CHECK((gr_grad(bias) != NULL) == !frozen);
+        gr_freeze(net);
+    }
+    gr_ctx_free(c);
+}
+
 TEST(frozen_parameters_get_no_gradient_and_are_not_listed)
 {
     gr_ctx *c = gr_ctx_new(NULL);
