@@ -391,6 +391,14 @@ GR_APART static bool run(sweep *w)
     return true;
 }
 
+/* What waits of the results is computed together. */
+static bool settle(sweep *w)
+{
+    if (!gr__settle_all(w->c, w->late.at, w->late.n) || !gr__settle_all(w->c, w->dx, (size_t)w->n)) return false;
+    for (size_t i = 0; i < w->late.n; i++) gr_touch(w->late.at[i], "gr_backward");
+    return true;
+}
+
 /* Nothing happened, to whoever asks for another sweep. */
 static void forget(sweep *w)
 {
@@ -460,7 +468,7 @@ static bool go(sweep *w, gr_tensor *g)
     w->nested = c->sweeping > 0;
     bool ok = sort(w);
     c->sweeping++;
-    ok = ok && seed(w, g) && run(w) && gr__settle_all(c, w->late.at, w->late.n) && gr__settle_all(c, w->dx, (size_t)w->n);
+    ok = ok && seed(w, g) && run(w) && settle(w);
     if (!ok) forget(w);
     c->sweeping--;
     put_back(w);
