@@ -72,27 +72,17 @@ enum {
 typedef struct gr_lazy gr_lazy; /* a value that waits to be computed: defer.c */
 
 /* One element is kept in the node itself. A node is followed by its inputs, sizes, strides, attributes.
- * What a walk over the graph reads of each node lies together, just before the inputs that it follows. */
+ * What walks over the graph, and sums, read of each node lies together, and what is rarely read lies last. */
 struct gr_tensor {
     gr_ctx *ctx;
     int64_t numel;
-    const void *attr;
-    gr_lazy *lazy;        /* how to compute it, while data is NULL */
-    gr_tensor *grad;
-    const char *name;
-    gr_tensor *next;      /* in the scope's list of tensors that hold a block */
     char *data;
     gr_block *block;      /* NULL: `value` of the owner is the memory */
-    union {
-        float f32;
-        double f64;
-        int64_t i64;
-        bool b;
-    } value;
-    const gr_op *op;
+    gr_lazy *lazy;        /* how to compute it, while data is NULL */
+    const void *attr;
     gr_tensor *owner;     /* whose memory this is: itself, or what it is a view of */
     int64_t *dims;        /* ndim sizes, then ndim strides */
-    uint64_t written;     /* when `value` was written in place last: gr_ctx.writes, 0 for never */
+    const gr_op *op;
     uint64_t recorded;    /* gr_ctx.writes when it was recorded: what its derivative reads must not have been written since */
     gr_tensor *cot;       /* of the current sweep: its gradient so far, and while it is sorted whose input it was met as */
     uint32_t mark, order; /* of the current walk over the graph */
@@ -101,6 +91,16 @@ struct gr_tensor {
     int32_t nin;
     uint32_t scope;       /* depth of the scope that holds it */
     uint8_t walk;         /* GR_WALK_...: of the current sweep */
+    union {
+        float f32;
+        double f64;
+        int64_t i64;
+        bool b;
+    } value;
+    gr_tensor *next;      /* in the scope's list of tensors that hold a block */
+    uint64_t written;     /* when `value` was written in place last: gr_ctx.writes, 0 for never */
+    gr_tensor *grad;
+    const char *name;
     gr_tensor *in[];
 };
 
@@ -277,7 +277,7 @@ static inline void gr__node_set(gr_scope *s, gr_tensor *t, gr_type type, int ndi
 {
     t->ctx = s->ctx, t->numel = numel, t->owner = t;
     /* field by field: clearing it as a whole becomes a slow string instruction */
-    t->attr = NULL, t->lazy = NULL, t->grad = NULL, t->name = NULL, t->data = NULL, t->block = NULL, t->op = NULL;
+    t->data = NULL, t->block = NULL, t->lazy = NULL, t->attr = NULL, t->op = NULL, t->grad = NULL, t->name = NULL;
     t->written = 0, t->mark = 0;
     t->flags = GR_T_CONTIGUOUS, t->dtype = (uint8_t)type, t->ndim = (uint8_t)ndim;
     t->nin = nin, t->scope = s->depth, t->walk = 0;
