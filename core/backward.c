@@ -69,7 +69,7 @@ static bool save(sweep *w, gr_tensor *t)
 
 static void put_back(sweep *w)
 {
-    for (size_t i = 0; i < w->saved.n; i += 3) {
+    for (size_t i = 0; i + 3 <= w->saved.n; i += 3) { /* whole entries: there may have been no memory in the midst of one */
         gr_tensor *const *at = w->saved.at + i;
         at[0]->cot = at[1];
         at[0]->walk = (uint8_t)(uintptr_t)at[2];
