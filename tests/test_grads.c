@@ -206,6 +206,25 @@ TEST(a_vjp_may_itself_sweep)
     finish(c);
 }
 
+/* The same through many nodes, so that what the sweep puts back afterwards outgrows its memory. */
+static gr_tensor *square_by_a_long_nested_sweep(gr_tensor *y, gr_tensor *dy, int i)
+{
+    (void)i;
+    gr_tensor *x = gr_input(y, 0), *z = gr_mul(x, x), *d = NULL;
+    for (int k = 0; k < 200; k++) z = gr_neg(gr_neg(z));
+    gr_grads(z, &x, 1, &d, .create_graph = true);
+    return gr_mul(dy, d);
+}
+static void sweep_in_a_vjp(gr_ctx *c)
+{
+    const gr_op op = { .name = "nested", .arity = 1, .forward = square_forward, .vjp = square_by_a_long_nested_sweep };
+    gr_tensor *x = gr_requires_grad(gr_full(c, GR_SHAPE(), 3, .dtype = GR_F64)), *d = NULL;
+    bool ok = gr_grads(gr_mul(gr_apply(&op, &x, 1, NULL), x), &x, 1, &d, .create_graph = true);
+    CHECK(ok ? gr_item(d) == 27 : gr_failed(c));
+}
+
+TEST(every_allocation_of_a_sweep_in_a_vjp_may_fail) { CHECK(test_every_allocation(sweep_in_a_vjp) > 4); }
+
 /* A record.backward that nobody may see when the derivative is differentiated. */
 static bool wrong_on_purpose(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
