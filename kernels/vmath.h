@@ -21,7 +21,7 @@
 #include "kernels/lanes.h"
 
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 #include <float.h>
 #include <math.h>
