@@ -97,7 +97,7 @@ typedef struct plan {
     int64_t rows, full;      /* the same of dx */
     int64_t images;          /* at once in conv2d_weight, or blocks of images side by side */
     int64_t strip;           /* rows of these that are read for all taps before the next are */
-    size_t offset_bytes, within_bytes, panel_bytes, start_bytes, image_bytes, gradient_bytes, narrow_bytes, full_bytes, sums_bytes;
+    size_t offset_bytes, within_bytes, panel_bytes, start_bytes, image_bytes, gradient_bytes, narrow_bytes, full_bytes, sums_bytes, ones_bytes;
     double bytes;            /* all of it, where it may not fit a size_t */
 } plan;
 
@@ -153,7 +153,8 @@ static plan plan_of(const gr_conv_loops *l, const gr_conv2d_size *s)
     p.images = p.lanes > 1 ? 1 : least(most(s->n, 1), most(CHUNK_LEAST, (int64_t)(CHUNK_BYTES / each)));
     const int64_t strips = up(p.runs * (l->dots * p.run + p.line) * l->size, STRIP_BYTES);
     p.strip = p.lanes > 1 ? up(p.runs, strips) : p.images;
-    p.sums_bytes = rounded((p.strip < p.runs ? out * (double)s->cin * taps : l->dots * l->taps) * (double)width + 64, size);
+    p.sums_bytes = rounded((p.strip < p.runs ? out * ((double)s->cin * taps + 1) : l->dots * l->taps) * (double)width + 64, size);
+    p.ones_bytes = s->bias ? rounded((double)(p.run + width), size) : 0;
     return p;
 }
 /* Where tap (kh, kw) of position 0 is in the phase planes of a channel. */
@@ -177,7 +178,7 @@ gr_conv2d_bytes gr__conv2d_bytes(const gr_conv_loops *l, const gr_conv2d_size *s
     const plan p = plan_of(l, s);
     if (p.bytes > 0x1p58) return (gr_conv2d_bytes){ 0, (size_t)1 << 63, 1 };
     size_t forward = p.image_bytes + p.narrow_bytes, input = p.gradient_bytes + p.full_bytes;
-    size_t weight = p.offset_bytes + p.within_bytes + p.sums_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide * l->size));
+    size_t weight = p.offset_bytes + p.within_bytes + p.sums_bytes + p.ones_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide * l->size));
     size_t larger = forward > input ? forward : input;
     larger = larger > weight ? larger : weight;
     return (gr_conv2d_bytes){ p.offset_bytes + p.start_bytes + p.panel_bytes, (larger + 127) / 64 * 64, p.lanes };
@@ -357,25 +358,30 @@ void gr__conv2d_input(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t f
 }
 
 /* ---- dw from x and dy: dot products along the positions ------------------------------------------------------------------*/
-/* dw += the dot products of some images; where they are side by side, the rows of their one block are what images are else. */
-static void weigh(const gr_conv2d_size *s, const plan *p, int64_t images, const gr_conv_dots *all, void *dw)
+/* dw += the dot products of some images; where they are side by side, the rows of their one block are what images are else. The gradient
+ * of the bias is the dot product of dy with ones, after all of dw. */
+static void weigh(const gr_conv2d_size *s, const plan *p, int64_t images, const gr_conv_dots *all, const void *ones, void *dw)
 {
     const gr_conv_loops *l = p->l;
     const bool apart = p->lanes > 1;
     const int64_t count = s->cin * s->kh * s->kw, runs = apart ? p->runs : images, dy_step = apart ? p->next : s->groups * s->cout * p->wide;
+    const int64_t x_step = apart ? p->line : (int64_t)p->image_bytes / l->size, nowhere = 0;
     gr_conv_dots d = *all;
-    d.n = p->run, d.pitch = p->wide, d.x_step = apart ? p->line : (int64_t)p->image_bytes / l->size, d.dy_step = dy_step;
+    d.n = p->run, d.pitch = p->wide, d.dy_step = dy_step;
     for (int64_t r = 0; r < runs; r += d.images) {
         d.images = least(p->strip, runs - r);
         for (int64_t o = 0, mr; o < s->groups * s->cout; o += mr) {
             mr = least(l->dots, s->cout - o % s->cout);
-            for (int64_t k = 0, nt; k < count; k += nt) {
+            d.dy = at(l, all->dy, o * p->wide + r * dy_step);
+            for (int64_t k = 0, nt; k < count + s->bias; k += nt) {
+                const bool weights = k < count;
                 nt = count - k >= l->taps ? l->taps : 1;
-                d.offset = all->offset + k, d.x = at(l, all->x, o / s->cout * s->cin * p->channel + r * d.x_step), d.dy = at(l, all->dy, o * p->wide + r * dy_step);
-                d.sums = at(l, all->sums, p->strip < p->runs ? (o * count + mr * k) * l->width : 0);
+                d.offset = weights ? all->offset + k : &nowhere, d.x_step = weights ? x_step : 0;
+                d.x = weights ? at(l, all->x, o / s->cout * s->cin * p->channel + r * x_step) : ones;
+                d.sums = at(l, all->sums, p->strip < p->runs ? (o * (count + 1) + mr * k) * l->width : 0);
                 if (r == 0) memset(d.sums, 0, (size_t)(mr * nt * l->width * l->size));
                 l->each_dots[mr][nt > 1](&d);
-                if (r + d.images == runs) l->fold(mr, nt, d.sums, at(l, dw, o * count + k), count);
+                if (r + d.images == runs) l->fold(mr, nt, d.sums, at(l, dw, weights ? o * count + k : s->groups * s->cout * count + o), weights ? count : 1);
             }
         }
     }
@@ -387,11 +393,13 @@ void gr__conv2d_weight(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t 
     const int64_t count = s->cin * s->kh * s->kw, image = s->groups * s->cin * s->h * s->w, result = s->groups * s->cout * s->oh * s->ow;
     const int64_t chunk = least(p.images, most(1, end - first)), x_step = (int64_t)p.image_bytes / l->size, dy_step = s->groups * s->cout * p.wide;
     int64_t *offset = scratch;
-    void *within = after(scratch, p.offset_bytes), *sums = after(within, p.within_bytes), *b = after(sums, p.sums_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
+    void *within = after(scratch, p.offset_bytes), *sums = after(within, p.within_bytes), *ones = after(sums, p.sums_bytes);
+    void *b = after(ones, p.ones_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
+    if (s->bias) l->copy(p.run + l->width, 0, l->one, 1, ones);
     place_taps(&p, s->cin, offset);
     memset(within, 0, p.within_bytes);
     for (int64_t q = 0; q < p.run; q += p.line) memset(at(l, within, q), -1, (size_t)(p.col.out * l->size));
-    memset(dw, 0, (size_t)(s->groups * s->cout * count * l->size));
+    memset(dw, 0, (size_t)(s->groups * s->cout * (count + s->bias) * l->size));
     memset(b, 0, (size_t)chunk * p.image_bytes);
     if (p.lanes == 1) memset(g, 0, (size_t)(chunk * dy_step * l->size)); /* what lies between rows */
     for (int64_t n = first; n < end; n += chunk * p.lanes) {
@@ -401,6 +409,6 @@ void gr__conv2d_weight(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t 
             spread(&p, some, image, s->groups * s->cin, at(l, x, (n + m) * image), at(l, b, i * x_step));
             move_results(&p, (way){ false, some, result }, s->groups * s->cout, p.row.out, at(l, dy, (n + m) * result), at(l, g, i * dy_step), p.wide, p.next);
         }
-        weigh(s, &p, images, &(gr_conv_dots){ .offset = offset, .within = p.lanes > 1 ? NULL : within, .x = b, .dy = g, .sums = sums }, dw);
+        weigh(s, &p, images, &(gr_conv_dots){ .offset = offset, .within = p.lanes > 1 ? NULL : within, .x = b, .dy = g, .sums = sums }, ones, dw);
     }
 }

@@ -28,6 +28,7 @@ typedef void gr_conv_dots_fn(const gr_conv_dots *d);
 enum { GR_CONV_MAX_DOTS = 4 };
 struct gr_conv_loops {
     int64_t size, width; /* bytes of an element; elements of a vector */
+    const void *one;
     int rows, dots, taps; /* of a tile of sums; of a tile of dot products, and taps */
     /* to[j to_step] = from[j from_step] */
     void (*copy)(int64_t n, int64_t from_step, const void *from, int64_t to_step, void *to);

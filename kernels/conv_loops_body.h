@@ -128,11 +128,11 @@ INLINE void N(S, dots)(const int mr, const int nt, const gr_conv_dots *d)
     VEC acc[MAX_DOTS][MAX_TAPS], *sums = d->sums;
     UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int t = 0; t < nt; t++) acc[i][t] = sums[i * nt + t];
+    N(INSIDE, S) inside = N(INSIDE_OF, S)(~(MASK){ 0 });
     for (int64_t m = 0; m < d->images; m++, x += d->x_step, dy += d->dy_step)
         for (int64_t q = 0; q < d->n; q += W) {
             VEC g[MAX_DOTS];
-            const MASK at = within ? *(const MASK *)(within + q) : ~(MASK){ 0 };
-            const N(INSIDE, S) inside = N(INSIDE_OF, S)(at);
+            if (within) inside = N(INSIDE_OF, S)(*(const MASK *)(within + q));
             UNROLL for (int i = 0; i < mr; i++) g[i] = *(const VEC *)(dy + i * d->pitch + q);
             UNROLL for (int t = 0; t < nt; t++)
             {
@@ -162,7 +162,8 @@ EACH_DOTS(BOTH)
 #undef DOTS
 
 #define BOTH(mr) { N(S, dots_##mr##_1), DOTS_NAME(S, mr, MAX_TAPS) },
-static const gr_conv_loops N(S, loops)[1] = { { sizeof(T), W, MAX_ROWS, MAX_DOTS, MAX_TAPS, N(S, copy), N(S, weave), N(S, unweave), N(S, product),
+static const T N(S, one) = 1;
+static const gr_conv_loops N(S, loops)[1] = { { sizeof(T), W, &N(S, one), MAX_ROWS, MAX_DOTS, MAX_TAPS, N(S, copy), N(S, weave), N(S, unweave), N(S, product),
                                                 { { NULL, NULL }, EACH_DOTS(BOTH) }, N(S, fold_dots) } };
 #undef BOTH
 #undef VEC
