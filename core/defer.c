@@ -39,8 +39,9 @@ struct gr_lazy {
     gr_lazy *prev, *next; /* those that wait in this context */
     gr_block *result;     /* once it is computed */
     gr_ew_fn *fn;         /* how: this, or */
-    gr_affine_fn *rows;   /* this, from memory that no other step reads, or */
-    gr_affine affine;
+    gr_maker_fn *maker;   /* this, from memory that no other step reads, or */
+    const void *how;      /* in the first of its sources */
+    int64_t row;
     gr_reduce_fn *sum;    /* the sum of its operand's elements divided by `over`: one element */
     double over;
     uint32_t refs, mark;
@@ -148,7 +149,7 @@ static void add_steps(builder *b, gr_lazy *z)
     b->made[b->num_steps] = z;
     gr_step *k = &b->step[b->num_steps++];
     k->fn = z->fn;
-    k->rows = z->rows, k->affine = z->rows ? &z->affine : NULL;
+    k->maker = z->maker, k->how = z->how, k->row = z->row;
     k->n = (uint8_t)(z->n + 1);
     for (int i = 0; i < z->n; i++)
         if (z->in[i].read) k->value[i + 1] = operand(b, &z->in[i]);
@@ -458,20 +459,22 @@ bool gr__run_elementwise(gr_ew_fn *fn, unsigned reads, int count, gr_tensor *con
     return t[0]->numel == 1 ? run_one(fn, count, t) : run_many(fn, reads, count, t);
 }
 
-bool gr__run_affine(const gr_affine *k, gr_tensor *a, gr_block *b, gr_tensor *y)
+bool gr__run_maker(gr_maker_fn *maker, gr_block *how, int64_t row, int n, gr_tensor *const *in, gr_tensor *y)
 {
     gr_ctx *c = y->ctx;
-    gr_affine_fn *rows = gr__kernels()->affine[y->dtype - 1];
-    bool ok = y->data || (a->block && can_wait(1, 1, &a, y)) || gr__give_memory(c->scope[y->scope], y);
+    bool blocks = true, ok = y->data;
+    for (int i = 0; i < n; i++) blocks = blocks && in[i]->block;
+    ok = ok || (blocks && can_wait(~0u, n, in, y)) || gr__give_memory(c->scope[y->scope], y);
     if (ok && y->data) {
         const gr_value value = { y->data, NULL, (int)gr__type_size((gr_type)y->dtype), true };
-        const gr_step step = { .rows = rows, .affine = k, .n = 1 };
+        const gr_step step = { .maker = maker, .how = gr__block_data(how), .row = row, .n = 1 };
         ok = gr__run_program(c, &(gr_program){ y->ndim, 1, 1, 0, y->dims, &value, &step, NULL, NULL });
     } else if (ok) {
-        gr_lazy *z = begin_to_wait((gr_lazy){ .rows = rows, .affine = *k }, y, y);
-        if ((ok = z != NULL)) add_source(z, (source){ .block = a->block }), add_source(z, (source){ .block = b });
+        gr_lazy *z = begin_to_wait((gr_lazy){ .maker = maker, .how = gr__block_data(how), .row = row }, y, y);
+        if ((ok = z != NULL)) add_source(z, (source){ .block = how });
+        for (int i = 0; ok && i < n; i++) add_source(z, (source){ .block = in[i]->block });
     }
-    gr__block_unref(c, b);
+    gr__block_unref(c, how);
     return ok;
 }
 

@@ -138,7 +138,7 @@ struct gr_scope {
 };
 
 /* A record's flag, beside those of core.h: forward gives y its memory and takes inputs of more than one element whose values
- * still wait: one gr__run_elementwise, gr__run_affine or gr__run_sum. So does backward, whose dx have the shape and dtype of their inputs. */
+ * still wait: one gr__run_elementwise, gr__run_maker or gr__run_sum. So does backward, whose dx have the shape and dtype of their inputs. */
 #define GR_OP_KERNEL (1u << 15)
 /* A view whose vjp does no more than put dy in its place among zeros: a sweep may as well add it there. */
 #define GR_OP_PART (1u << 14)

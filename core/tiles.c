@@ -4,7 +4,7 @@
  *   program   values: operands in memory, or temporary ones that live in tiles alone; steps: a kernel, its result, its operands
  *   tile      a range of elements in row-major order; for each of them every step is run before the next is begun
  *
- * A step may also make its tile from a few rows in memory (kernels/affine.c), and sums may be taken of a tile that is complete.
+ * A step may also make its tile from memory in a way of its own, as kernels/affine.c does, and sums may be taken of a tile that is complete.
  *
  * Knows no operation and no graph. An element's value does not depend on the tile it falls into.
  * SPDX-License-Identifier: MIT */
@@ -175,7 +175,7 @@ static void finish(const prepared *r, char *buffers, char *const *at, int64_t i,
 static inline void run_step(gr_ew_fn *fn, const gr_step *k, int64_t i, int64_t n, char **operand)
 {
     if (fn) fn(n, operand);
-    else k->rows(k->affine, i, n, operand[0]);
+    else k->maker(k->how, i, n, operand[0]);
 }
 
 /* A range of whole units, but for the last one. What is the same for all elements is written into its tile once. */
@@ -329,11 +329,11 @@ bool gr__run_program(gr_ctx *c, const gr_program *p)
     if (r.tile > fits && p->num_steps) r.tile = fits > TILE_LEAST ? fits : TILE_LEAST;
     int64_t row = p->row_sums ? p->row_sums->k.n : 0;
     for (int s = 0; s < p->num_steps; s++)
-        if (p->step[s].affine) row = p->step[s].affine->n;
+        if (p->step[s].maker) row = p->step[s].row;
     if (row) r.tile = whole_rows(2 * r.tile, row);
     if (r.tile > r.numel) r.tile = r.numel;
     plan_ahead(&r);
-    r.block = p->num_sums ? GR_BLOCK : p->row_sums ? GR_ROWS * row : INT64_MAX;
+    r.block = p->num_sums ? GR_BLOCK : p->row_sums ? GR_ROWS * p->row_sums->k.n : INT64_MAX;
     r.unit = r.block < INT64_MAX ? r.block : r.tile;
     r.buffer_bytes = ((size_t)r.tile * widest + 63) / 64 * 64;
     r.block_bytes = GR_BLOCK * widest;

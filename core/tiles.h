@@ -20,8 +20,9 @@ typedef struct gr_value {
 
 typedef struct gr_step {
     gr_ew_fn *fn;
-    gr_affine_fn *rows;      /* or, where fn is NULL, this; then there are no operands */
-    const gr_affine *affine;
+    gr_maker_fn *maker;      /* or, where fn is NULL, this, of what it is given; then there are no operands */
+    const void *how;
+    int64_t row;             /* elements of which it makes whole ones best */
     uint8_t n, value[GR_MAX_OPERANDS]; /* the result, then the operands */
 } gr_step;
 
@@ -65,9 +66,9 @@ static inline char *gr__place_of_one(gr_tensor *y)
     return y->data;
 }
 
-/* y = what k says, [m, k->n], with the elements of a in the memory of that tensor, which has its values, and those of k->b in block b, which
- * y takes over. Of few steps it costs no more than an element-wise value, and like one it waits, unless it is small or has memory. */
-bool gr__run_affine(const gr_affine *k, gr_tensor *a, gr_block *b, gr_tensor *y);
+/* y = what the maker makes of n tensors, at most 3, that have their values, as the first bytes of block `how` tell it; y takes that over.
+ * It costs no more than an element-wise value, and like one it waits, unless it is small or has memory. */
+bool gr__run_maker(gr_maker_fn *maker, gr_block *how, int64_t row, int n, gr_tensor *const *in, gr_tensor *y);
 
 /* The adjoint: y = a^T x and total = sum of the rows of x, of which one may be NULL, in one pass over x, which need not get memory for it. x [m, n],
  * a [m, k], which has its values; y [k, n] or, if turned, [n, k], and total [n] have memory. */

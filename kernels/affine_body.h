@@ -96,8 +96,9 @@ static void N(S, affine_adjoint)(const gr_affine *k, bool plain, int64_t first, 
     }
 }
 
-static void N(S, affine)(const gr_affine *k, int64_t first, int64_t count, void *y_)
+static void N(S, affine)(const void *how, int64_t first, int64_t count, void *y_)
 {
+    const gr_affine *k = how;
     const T *a = (const T *)k->a + first / k->n * k->as[0];
     T *y = y_;
     int64_t column = first % k->n;

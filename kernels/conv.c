@@ -26,6 +26,7 @@
 #define BAND_BYTES 32768   /* of results that wait for their place: a part of the first-level cache */
 #define LEAST_TILES 16     /* of them, else the last one, of which a part is dropped, weighs much */
 #define BLOCK_BYTES 524288 /* of images side by side and their results: half of a second-level cache */
+#define STRIP_BYTES 40960  /* of them in conv2d_weight, for one tile of sums: most of a first-level cache */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -38,6 +39,7 @@ static void *at(const gr_conv_loops *l, const void *p, int64_t i) { return (char
 typedef struct axis {
     int64_t size, taps, out, stride, padding, dilation;
     int64_t period, phases; /* tap t falls on phase t mod period; how many of these have taps */
+    int64_t step;           /* from one tap of a phase to the next */
     int64_t len;            /* of a phase: as far as the taps of the last output reach */
 } axis;
 
@@ -62,18 +64,20 @@ static int64_t end_of(const axis *x, int64_t f)
     return room <= 0 ? 0 : least(x->len, up(room, x->stride));
 }
 
-/* The taps of phase f, from .. to - 1 of them, that some of the elements first .. last of dx has in common with a result. */
-static void taps_at(const axis *x, int64_t f, int64_t first, int64_t last, int64_t *from, int64_t *to)
+/* The taps of a phase, from .. to - 1 of so many whose first begins at lead, that some of the elements first .. last of dx has in
+ * common with a result. */
+static void taps_at(const axis *x, int64_t lead, int64_t taps, int64_t first, int64_t last, int64_t *from, int64_t *to)
 {
-    *from = 0, *to = taps_in(x, f);
-    while (*from < *to && first - lead_of(x, f + *from * x->period) >= x->out) ++*from;
-    while (*from < *to && last - lead_of(x, f + (*to - 1) * x->period) < 0) --*to;
+    *from = 0, *to = taps;
+    while (*from < *to && first - lead - *from * x->step >= x->out) ++*from;
+    while (*from < *to && last - lead - (*to - 1) * x->step < 0) --*to;
 }
 
 static axis axis_of(int64_t size, int64_t taps, int64_t out, int64_t stride, int64_t padding, int64_t dilation)
 {
     axis x = { .size = size, .taps = taps, .out = out, .stride = stride, .padding = padding, .dilation = dilation };
     x.period = stride / gcd(stride, dilation);
+    x.step = lead_of(&x, x.period);
     x.phases = least(taps, x.period);
     x.len = out + lead_of(&x, taps - 1);
     return x;
@@ -92,7 +96,8 @@ typedef struct plan {
     int64_t band, narrow;    /* rows of y that are computed before they are put in their place; of one channel of them, whole tiles */
     int64_t rows, full;      /* the same of dx */
     int64_t images;          /* at once in conv2d_weight, or blocks of images side by side */
-    size_t offset_bytes, within_bytes, panel_bytes, start_bytes, image_bytes, gradient_bytes, narrow_bytes, full_bytes;
+    int64_t strip;           /* rows of these that are read for all taps before the next are */
+    size_t offset_bytes, within_bytes, panel_bytes, start_bytes, image_bytes, gradient_bytes, narrow_bytes, full_bytes, sums_bytes, ones_bytes;
     double bytes;            /* all of it, where it may not fit a size_t */
 } plan;
 
@@ -130,6 +135,7 @@ static plan plan_of(const gr_conv_loops *l, const gr_conv2d_size *s)
     p.next = p.lanes > 1 ? p.run : p.line;
     p.lead = lead_of(&p.row, s->kh - 1) * p.line + lead_of(&p.col, s->kw - 1) * p.lanes;
     p.gradient = p.lead + p.plane;
+    if (p.gradient / width % 2 == 0) p.gradient += width; /* of planes a power of two apart a cache keeps a few */
     p.wide = (p.runs - 1) * p.run + up(p.run, tile) * tile;
     p.band = p.lanes > 1 ? p.row.out : band_of(p.row.out, p.line, s->cout, size, tile);
     p.narrow = up(p.band * p.next, tile) * tile + tile; /* of images side by side 3 columns are a tile, the last perhaps less */
@@ -145,6 +151,10 @@ static plan plan_of(const gr_conv_loops *l, const gr_conv2d_size *s)
     p.full_bytes = rounded((double)(s->cin + l->rows) * (double)p.full, size);
     const double each = (double)p.image_bytes + out * (double)p.wide * (double)size;
     p.images = p.lanes > 1 ? 1 : least(most(s->n, 1), most(CHUNK_LEAST, (int64_t)(CHUNK_BYTES / each)));
+    const int64_t strips = up(p.runs * (l->dots * p.run + p.line) * l->size, STRIP_BYTES);
+    p.strip = p.lanes > 1 ? up(p.runs, strips) : p.images;
+    p.sums_bytes = rounded((p.strip < p.runs ? out * ((double)s->cin * taps + 1) : l->dots * l->taps) * (double)width + 64, size);
+    p.ones_bytes = s->bias ? rounded((double)(p.run + width), size) : 0;
     return p;
 }
 /* Where tap (kh, kw) of position 0 is in the phase planes of a channel. */
@@ -153,12 +163,22 @@ static int64_t place_of(const plan *p, int64_t kh, int64_t kw)
     return (kh % p->row.period * p->col.phases + kw % p->col.period) * p->plane + lead_of(&p->row, kh) * p->line + lead_of(&p->col, kw) * p->lanes;
 }
 
+/* ... of each tap of each channel */
+static void place_taps(const plan *p, int64_t channels, int64_t *offset)
+{
+    for (int64_t kh = 0; kh < p->row.taps; kh++)
+        for (int64_t kw = 0; kw < p->col.taps; kw++) {
+            const int64_t place = place_of(p, kh, kw);
+            for (int64_t c = 0; c < channels; c++) offset[(c * p->row.taps + kh) * p->col.taps + kw] = c * p->channel + place;
+        }
+}
+
 gr_conv2d_bytes gr__conv2d_bytes(const gr_conv_loops *l, const gr_conv2d_size *s)
 {
     const plan p = plan_of(l, s);
     if (p.bytes > 0x1p58) return (gr_conv2d_bytes){ 0, (size_t)1 << 63, 1 };
     size_t forward = p.image_bytes + p.narrow_bytes, input = p.gradient_bytes + p.full_bytes;
-    size_t weight = p.offset_bytes + p.within_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide * l->size));
+    size_t weight = p.offset_bytes + p.within_bytes + p.sums_bytes + p.ones_bytes + (size_t)p.images * (p.image_bytes + (size_t)(s->groups * s->cout * p.wide * l->size));
     size_t larger = forward > input ? forward : input;
     larger = larger > weight ? larger : weight;
     return (gr_conv2d_bytes){ p.offset_bytes + p.start_bytes + p.panel_bytes, (larger + 127) / 64 * 64, p.lanes };
@@ -217,10 +237,9 @@ static void move_results(const plan *p, way o, int64_t channels, int64_t rows, c
 void gr__conv2d_pack(const gr_conv_loops *l, const gr_conv2d_size *s, const void *w, const void *bias, void *packed)
 {
     const plan p = plan_of(l, s);
-    int64_t *offset = packed;
-    const int64_t taps = s->kh * s->kw, count = s->cin * taps;
+    const int64_t count = s->cin * s->kh * s->kw;
     void *start = after(packed, p.offset_bytes), *a = after(start, p.start_bytes);
-    for (int64_t k = 0; k < count; k++) offset[k] = k / taps * p.channel + place_of(&p, k % taps / s->kw, k % taps % s->kw);
+    place_taps(&p, s->cin, packed);
     const int mr = rows_of(l, s->cout);
     const int64_t rows = up(s->cout, mr) * mr;
     memset(start, 0, p.start_bytes + p.panel_bytes);
@@ -287,24 +306,27 @@ static void phase_product(const gr_conv2d_size *s, const plan *p, int64_t a, int
 {
     const gr_conv_loops *l = p->l;
     const int mr = rows_of(l, s->cin);
-    const int64_t blocks = up(s->cin, mr), columns = taps_in(&p->col, b), apart = columns * s->cout;
+    const int64_t blocks = up(s->cin, mr), lines = taps_in(&p->row, a), columns = taps_in(&p->col, b), apart = columns * s->cout;
     gr_conv_taps k = *of_phase;
-    k.rows = 1, k.count = taps_in(&p->row, a) * apart, k.apart = 0, k.panel = k.count * mr;
+    k.rows = 1, k.count = lines * apart, k.apart = 0, k.panel = k.count * mr;
     if (p->lanes == 1) {
         l->product(blocks, mr, rows * p->line, &k, at(l, dy, i * p->line), out, p->full);
         return;
     }
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t j = 0; j < p->col.len; j += 3) {
-            const int64_t n = least(3, p->col.len - j), q = j * p->lanes;
-            int64_t top, low, left, right;
-            taps_at(&p->row, a, i + r, i + r, &top, &low);
-            taps_at(&p->col, b, j, j + n - 1, &left, &right);
+    const int64_t row_lead = lead_of(&p->row, a), column_lead = lead_of(&p->col, b);
+    for (int64_t j = 0, n; j < p->col.len; j += n) {
+        int64_t top, low, left, right;
+        n = j == 0 && p->col.len % 3 == 2 ? 1 : least(3, p->col.len - j); /* one at either end, where taps are few, not two */
+        taps_at(&p->col, column_lead, columns, j, j + n - 1, &left, &right);
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t q = r * p->line + j * p->lanes;
+            taps_at(&p->row, row_lead, lines, i + r, i + r, &top, &low);
             const int64_t first = top * apart + left * s->cout;
             k.rows = low - top, k.count = (right - left) * s->cout, k.apart = apart;
             k.offset = of_phase->offset + first, k.a = at(l, of_phase->a, first * mr);
-            l->product(blocks, mr, n * p->lanes, &k, at(l, dy, (i + r) * p->line + q), at(l, out, r * p->line + q), p->full);
+            l->product(blocks, mr, n * p->lanes, &k, at(l, dy, i * p->line + q), at(l, out, q), p->full);
         }
+    }
 }
 
 void gr__conv2d_input(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t first, int64_t end, const void *dy, const void *packed, void *dx, void *scratch)
@@ -336,18 +358,48 @@ void gr__conv2d_input(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t f
 }
 
 /* ---- dw from x and dy: dot products along the positions ------------------------------------------------------------------*/
+/* dw += the dot products of some images; where they are side by side, the rows of their one block are what images are else. The gradient
+ * of the bias is the dot product of dy with ones, after all of dw. */
+static void weigh(const gr_conv2d_size *s, const plan *p, int64_t images, const gr_conv_dots *all, const void *ones, void *dw)
+{
+    const gr_conv_loops *l = p->l;
+    const bool apart = p->lanes > 1;
+    const int64_t count = s->cin * s->kh * s->kw, runs = apart ? p->runs : images, dy_step = apart ? p->next : s->groups * s->cout * p->wide;
+    const int64_t x_step = apart ? p->line : (int64_t)p->image_bytes / l->size, nowhere = 0;
+    gr_conv_dots d = *all;
+    d.n = p->run, d.pitch = p->wide, d.dy_step = dy_step;
+    for (int64_t r = 0; r < runs; r += d.images) {
+        d.images = least(p->strip, runs - r);
+        for (int64_t o = 0, mr; o < s->groups * s->cout; o += mr) {
+            mr = least(l->dots, s->cout - o % s->cout);
+            d.dy = at(l, all->dy, o * p->wide + r * dy_step);
+            for (int64_t k = 0, nt; k < count + s->bias; k += nt) {
+                const bool weights = k < count;
+                nt = count - k >= l->taps ? l->taps : 1;
+                d.offset = weights ? all->offset + k : &nowhere, d.x_step = weights ? x_step : 0;
+                d.x = weights ? at(l, all->x, o / s->cout * s->cin * p->channel + r * x_step) : ones;
+                d.sums = at(l, all->sums, p->strip < p->runs ? (o * (count + 1) + mr * k) * l->width : 0);
+                if (r == 0) memset(d.sums, 0, (size_t)(mr * nt * l->width * l->size));
+                l->each_dots[mr][nt > 1](&d);
+                if (r + d.images == runs) l->fold(mr, nt, d.sums, at(l, dw, weights ? o * count + k : s->groups * s->cout * count + o), weights ? count : 1);
+            }
+        }
+    }
+}
+
 void gr__conv2d_weight(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t first, int64_t end, const void *x, const void *dy, void *dw, void *scratch)
 {
     const plan p = plan_of(l, s);
-    const int64_t taps = s->kh * s->kw, count = s->cin * taps, image = s->groups * s->cin * s->h * s->w, result = s->groups * s->cout * s->oh * s->ow;
+    const int64_t count = s->cin * s->kh * s->kw, image = s->groups * s->cin * s->h * s->w, result = s->groups * s->cout * s->oh * s->ow;
     const int64_t chunk = least(p.images, most(1, end - first)), x_step = (int64_t)p.image_bytes / l->size, dy_step = s->groups * s->cout * p.wide;
     int64_t *offset = scratch;
-    void *within = after(scratch, p.offset_bytes), *b = after(within, p.within_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
-    for (int64_t k = 0; k < count; k++) offset[k] = k / taps * p.channel + place_of(&p, k % taps / s->kw, k % taps % s->kw);
+    void *within = after(scratch, p.offset_bytes), *sums = after(within, p.within_bytes), *ones = after(sums, p.sums_bytes);
+    void *b = after(ones, p.ones_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
+    if (s->bias) l->copy(p.run + l->width, 0, l->one, 1, ones);
+    place_taps(&p, s->cin, offset);
     memset(within, 0, p.within_bytes);
-    for (int64_t q = 0, line = p.lanes > 1 ? p.run : p.line, some = p.lanes > 1 ? p.run : p.col.out; q < p.run; q += line)
-        memset(at(l, within, q), -1, (size_t)(some * l->size));
-    memset(dw, 0, (size_t)(s->groups * s->cout * count * l->size));
+    for (int64_t q = 0; q < p.run; q += p.line) memset(at(l, within, q), -1, (size_t)(p.col.out * l->size));
+    memset(dw, 0, (size_t)(s->groups * s->cout * (count + s->bias) * l->size));
     memset(b, 0, (size_t)chunk * p.image_bytes);
     if (p.lanes == 1) memset(g, 0, (size_t)(chunk * dy_step * l->size)); /* what lies between rows */
     for (int64_t n = first; n < end; n += chunk * p.lanes) {
@@ -357,14 +409,6 @@ void gr__conv2d_weight(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t 
             spread(&p, some, image, s->groups * s->cin, at(l, x, (n + m) * image), at(l, b, i * x_step));
             move_results(&p, (way){ false, some, result }, s->groups * s->cout, p.row.out, at(l, dy, (n + m) * result), at(l, g, i * dy_step), p.wide, p.next);
         }
-        const bool apart = p.lanes > 1; /* then the rows of one block are what images are else */
-        gr_conv_dots d = { .images = apart ? p.runs : images, .n = p.run, .within = within, .pitch = p.wide, .row = count };
-        d.x_step = apart ? p.line : x_step, d.dy_step = apart ? p.next : dy_step;
-        for (int64_t o = 0; o < s->groups * s->cout; o += least(l->dots, s->cout - o % s->cout))
-            for (int64_t k = 0, nt; k < count; k += nt) {
-                nt = count - k >= l->taps ? l->taps : 1;
-                d.offset = offset + k, d.x = at(l, b, o / s->cout * s->cin * p.channel), d.dy = at(l, g, o * p.wide), d.dw = at(l, dw, o * count + k);
-                l->each_dots[least(l->dots, s->cout - o % s->cout)][nt > 1](&d);
-            }
+        weigh(s, &p, images, &(gr_conv_dots){ .offset = offset, .within = p.lanes > 1 ? NULL : within, .x = b, .dy = g, .sums = sums }, ones, dw);
     }
 }

@@ -120,34 +120,19 @@ static void N(S, product)(int64_t blocks, int mr, int64_t n, const gr_conv_taps 
 }
 
 /* ---- dot products along the positions ----------------------------------------------------------------------------------*/
-/* the sum over each of LANE vectors */
-static APART void N(S, totals)(const VEC *v, T *to)
-{
-    enum { B = N(S, LANE) };
-    VEC x[B];
-    T lane[W];
-    UNROLL for (int i = 0; i < B; i++) x[i] = v[i];
-    N(S, transpose)(x);
-    for (int i = 1; i < B; i++) x[0] += x[i];
-    N(S, store)(lane, x[0]);
-    UNROLL for (int half = W / 2; half >= B; half /= 2)
-        UNROLL for (int j = 0; j < half; j++) lane[j] += lane[j + half];
-    UNROLL for (int i = 0; i < B; i++) to[i] = lane[i];
-}
 /* The positions that are not within, between the rows of dy, are not of these products, and x may be infinite there. */
 INLINE void N(S, dots)(const int mr, const int nt, const gr_conv_dots *d)
 {
     const T *x = d->x, *dy = d->dy;
     const I *within = d->within;
-    T *dw = d->dw;
-    VEC acc[MAX_DOTS][MAX_TAPS];
+    VEC acc[MAX_DOTS][MAX_TAPS], *sums = d->sums;
     UNROLL for (int i = 0; i < mr; i++)
-        UNROLL for (int t = 0; t < nt; t++) acc[i][t] = (VEC){ 0 };
+        UNROLL for (int t = 0; t < nt; t++) acc[i][t] = sums[i * nt + t];
+    N(INSIDE, S) inside = N(INSIDE_OF, S)(~(MASK){ 0 });
     for (int64_t m = 0; m < d->images; m++, x += d->x_step, dy += d->dy_step)
         for (int64_t q = 0; q < d->n; q += W) {
             VEC g[MAX_DOTS];
-            const MASK at = *(const MASK *)(within + q);
-            const N(INSIDE, S) inside = N(INSIDE_OF, S)(at);
+            if (within) inside = N(INSIDE_OF, S)(*(const MASK *)(within + q));
             UNROLL for (int i = 0; i < mr; i++) g[i] = *(const VEC *)(dy + i * d->pitch + q);
             UNROLL for (int t = 0; t < nt; t++)
             {
@@ -155,14 +140,17 @@ INLINE void N(S, dots)(const int mr, const int nt, const gr_conv_dots *d)
                 UNROLL for (int i = 0; i < mr; i++) acc[i][t] = N(MULADDV, S)(v, g[i], acc[i][t], inside);
             }
         }
-    enum { B = N(S, LANE) };
-    VEC sums[(MAX_DOTS * MAX_TAPS + B - 1) / B * B] = { { 0 } }; /* out of the registers: what follows need not stand there for each of them */
-    T total[(MAX_DOTS * MAX_TAPS + B - 1) / B * B];
     UNROLL for (int i = 0; i < mr; i++)
         UNROLL for (int t = 0; t < nt; t++) sums[i * nt + t] = acc[i][t];
-    for (int k = 0; k < mr * nt; k += B) N(S, totals)(sums + k, total + k);
-    for (int i = 0; i < mr; i++)
-        for (int t = 0; t < nt; t++) dw[i * d->row + t] += total[i * nt + t];
+}
+static void N(S, fold_dots)(int64_t rows, int64_t taps, const void *sums_, void *dw_, int64_t row)
+{
+    enum { B = N(S, LANE) };
+    const VEC *sums = sums_;
+    T *dw = dw_, total[(MAX_DOTS * MAX_TAPS + B - 1) / B * B];
+    for (int64_t k = 0; k < rows * taps; k += B) *(N(S, lane) *)(total + k) = N(S, across)(N(S, fold)(sums + k));
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t t = 0; t < taps; t++) dw[i * row + t] += total[i * taps + t];
 }
 
 #define DOTS(mr, nt) static void N(S, dots_##mr##_##nt)(const gr_conv_dots *d) { N(S, dots)(mr, nt, d); }
@@ -174,8 +162,9 @@ EACH_DOTS(BOTH)
 #undef DOTS
 
 #define BOTH(mr) { N(S, dots_##mr##_1), DOTS_NAME(S, mr, MAX_TAPS) },
-static const gr_conv_loops N(S, loops)[1] = { { sizeof(T), W, MAX_ROWS, MAX_DOTS, MAX_TAPS, N(S, copy), N(S, weave), N(S, unweave), N(S, product),
-                                                { { NULL, NULL }, EACH_DOTS(BOTH) } } };
+static const T N(S, one) = 1;
+static const gr_conv_loops N(S, loops)[1] = { { sizeof(T), W, &N(S, one), MAX_ROWS, MAX_DOTS, MAX_TAPS, N(S, copy), N(S, weave), N(S, unweave), N(S, product),
+                                                { { NULL, NULL }, EACH_DOTS(BOTH) }, N(S, fold_dots) } };
 #undef BOTH
 #undef VEC
 #undef MASK

@@ -125,13 +125,14 @@ typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const in
                         const int64_t bs[2], void *c, int64_t cs, void *scratch);
 typedef void gr_gemm_part_fn(const gr_gemm_size *s, int64_t first, int64_t end, const void *a, const void *b, void *c, void *scratch);
 
+/* Makes elements first to first + count - 1 of y, the first of them at y[0], of what k describes. */
+typedef void gr_maker_fn(const void *k, int64_t first, int64_t count, void *y);
 /* y[i n + j] = b[j] + sum over k < steps of a[i as[0] + k as[1]] b[(k + 1) bs + j], j < n: the sum in the order of k, each step as
- * fma() has it where the machine fuses. affine: elements first to first + count - 1 of y, the first of them at y[0]. */
+ * fma() has it where the machine fuses: affine makes some of y. */
 typedef struct gr_affine {
     int64_t n, steps, as[2], bs;
     const void *a, *b;
 } gr_affine;
-typedef void gr_affine_fn(const gr_affine *k, int64_t first, int64_t count, void *y);
 /* What its adjoint does with some elements of [.., n], the first of them at x[0]: sums[k, j] += sum over i of a[i as[0] + k as[1]] x[i, j]
  * for k < steps, sums [.., n], in the order of i; if plain, the sum of x[i, j] comes first. b is not read. */
 typedef void gr_affine_adjoint_fn(const gr_affine *k, bool plain, int64_t first, int64_t count, const void *x, void *sums);
@@ -146,6 +147,7 @@ typedef struct gr_conv_loops gr_conv_loops;
 typedef struct gr_conv2d_size {
     int64_t n, groups, cin, cout; /* channels of one group */
     int64_t h, w, kh, kw, oh, ow, stride[2], padding[2], dilation[2];
+    bool bias; /* conv2d_weight: after w there is room for the gradient of a bias [groups cout] */
 } gr_conv2d_size;
 typedef struct gr_conv2d_bytes {
     size_t packed, scratch; /* multiples of 64; scratch 2^63: more than there is */
@@ -205,7 +207,7 @@ typedef struct gr_kernel_table {
     gr_lstm_back_fn *lstm_back[GR_K_TYPES];
     gr_sgd_fn *sgd[GR_K_TYPES];
     gr_adam_fn *adam[GR_K_TYPES];
-    gr_affine_fn *affine[GR_K_TYPES];
+    gr_maker_fn *affine[GR_K_TYPES];
     gr_affine_adjoint_fn *affine_adjoint[GR_K_TYPES];
     gr_gemm_fn *gemm[GR_K_TYPES];
     gr_gemm_part_fn *gemm_part[GR_K_TYPES];

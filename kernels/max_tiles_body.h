@@ -5,30 +5,38 @@
 #define W N(S, W)
 #define FIRST_OF_EACH ((mask){ N(EACH, S)(N(LOW, S)) })
 
-/* Where a vector of windows of two columns lies: `half` elements from one place on and the others from `apart` elements further
- * on: the rest of the row or, where two rows of windows fit, the row below. even: the lanes of first columns in the two vectors. */
-typedef struct N(S, pair) {
-    int64_t half, apart;
-    mask even;
-} N(S, pair);
-INLINE N(S, pair) N(S, pair_of)(int64_t half, int64_t apart)
+/* Some windows, a vector of them or less; where they are of two columns, `first` elements lie in one place and `rest` from `apart`
+ * elements further on: in the rest of the row or, where two rows of windows fit, in the row below. */
+typedef struct N(S, some) {
+    int64_t n, first, rest, apart;
+    mask even, high; /* lanes: of first columns in the two vectors; of what goes to the second place in what goes back */
+    N(S, edge) windows, here, there;
+} N(S, some);
+/* half: elements of a row of windows, or W where there is one */
+static APART N(S, some) N(S, some_of)(int64_t n, int64_t half, int64_t apart)
 {
-    N(S, pair) h = { .half = half, .apart = apart };
+    N(S, some) h = { .n = n, .first = 2 * n < half ? 2 * n : half, .apart = apart, .high = FIRST_OF_EACH + (I)(half / 2) };
+    h.rest = 2 * n - h.first;
+    h.windows = N(S, first)(n), h.here = N(S, first)(h.first), h.there = N(S, first)(h.rest);
     for (int k = 0; k < W; k++) h.even[k] = (I)(2 * k < half ? 2 * k : W + 2 * k - half);
     return h;
 }
-/* lane q of v[b]: element b of window q, of n; and back */
-INLINE void N(S, split)(N(S, pair) h, int64_t n, const T *x, vec v[2])
+INLINE vec N(S, get)(const T *p, int64_t n, N(S, edge) m) { return n >= W && !MASKS ? N(S, load)(p) : N(S, load_edge)(p, m); }
+INLINE void N(S, set)(T *p, int64_t n, N(S, edge) m, vec v)
 {
-    const int64_t rest = 2 * n - h.half, first = h.half == W || rest < 0 ? 2 * n : h.half;
-    const vec low = N(S, take)(x, first, (vec){ 0 }), high = rest > 0 ? N(S, take)(x + h.apart, rest, (vec){ 0 }) : (vec){ 0 };
-    v[0] = N(PICK, S)(low, high, h.even, EVEN), v[1] = N(PICK, S)(low, high, h.even + 1, ODD);
+    if (n >= W && !MASKS) N(S, store)(p, v);
+    else N(S, store_edge)(p, m, v);
 }
-INLINE void N(S, unite)(N(S, pair) h, int64_t n, const vec v[2], T *x)
+/* lane q of v[b]: element b of window q; and back */
+INLINE void N(S, split)(const N(S, some) *h, const T *x, vec v[2])
 {
-    const int64_t rest = 2 * n - h.half, first = h.half == W || rest < 0 ? 2 * n : h.half;
-    N(S, put)(x, first, N(PICK, S)(v[0], v[1], FIRST_OF_EACH, N(LOW, S)));
-    if (rest > 0) N(S, put)(x + h.apart, rest, N(PICK, S)(v[0], v[1], FIRST_OF_EACH + (I)(h.half / 2), N(HIGH, S)));
+    const vec low = N(S, get)(x, h->first, h->here), high = h->rest > 0 || MASKS ? N(S, get)(x + h->apart, h->rest, h->there) : (vec){ 0 };
+    v[0] = N(PICK, S)(low, high, h->even, LEFT), v[1] = N(PICK, S)(low, high, h->even + 1, RIGHT);
+}
+INLINE void N(S, unite)(const N(S, some) *h, const vec v[2], T *x)
+{
+    N(S, set)(x, h->first, h->here, N(PICK, S)(v[0], v[1], FIRST_OF_EACH, N(LOW, S)));
+    if (h->rest > 0 || MASKS) N(S, set)(x + h->apart, h->rest, h->there, N(PICK, S)(v[0], v[1], h->high, N(HIGH, S)));
 }
 /* the same for element b alone, of kw, in one row */
 static vec N(S, read)(int64_t n, int64_t kw, const T *x)
@@ -44,51 +52,53 @@ static void N(S, write)(int64_t n, int64_t kw, vec v, T *x)
     for (int64_t q = 0; q < n; q++) x[q * kw] = line[q];
 }
 
-/* dy NULL: y = the largest of each window, else dx = dy where it is y for the first time. by_two: kw is 2; together: rows of
+/* dy NULL: out = the largest of each window, else out = dy where x is y for the first time. by_two: kw is 2; together: rows of
  * windows in a vector */
 INLINE void N(S, tiles)(const gr_pool2d_size *s, bool by_two, int64_t together, const T *x, const T *y, const T *dy, T *out)
 {
-    const int64_t ow = s->ow, kh = s->kh, kw = by_two ? 2 : s->kw, w = s->w, plane = s->h * w, used = s->oh * kh * w;
-    const N(S, pair) h = together == 2 ? N(S, pair_of)(w, kh * w) : N(S, pair_of)(W, W);
-    for (int64_t p = 0; p < s->planes; p++, x += plane) {
-        for (int64_t i = 0; i < s->oh; i += together) {
-            const int64_t windows = s->oh - i < together ? ow : together * ow;
-            for (int64_t j = 0, n; j < windows; j += n) {
-                n = windows - j < W ? windows - j : W;
-                const int64_t corner = i * kh * w + j * kw, at = (p * s->oh + i) * ow + j;
-                vec most = dy ? N(S, take)(y + at, n, (vec){ 0 }) : N(S, all)(-(T)INFINITY);
-                const vec g = dy ? N(S, take)(dy + at, n, (vec){ 0 }) : (vec){ 0 };
-                mask left = ~(mask){ 0 }; /* windows whose largest is still to come */
+    const bool stacked = s->h == s->oh * s->kh; /* then all planes are one */
+    const int64_t kh = s->kh, kw = by_two ? 2 : s->kw, w = s->w, oh = stacked ? s->planes * s->oh : s->oh, planes = stacked ? 1 : s->planes;
+    const int64_t row = together * s->ow, half = together == 2 ? w : W, apart = together == 2 ? kh * w : W, unused = (s->h - s->oh * kh) * w;
+    const N(S, some) whole = N(S, some_of)(W, half, apart), last = N(S, some_of)(row % W, half, apart), lone = together == 2 ? N(S, some_of)(s->ow, half, apart) : last;
+    for (int64_t p = 0; p < planes; p++) {
+        for (int64_t i = 0; i < oh; i += together) {
+            const int64_t windows = oh - i < together ? s->ow : row, across = i + together < oh ? together : oh - i;
+            for (int64_t j = 0; j < windows; j += W) {
+                const N(S, some) *h = windows - j >= W ? &whole : together == 1 || windows == row ? &last : &lone;
+                const int64_t n = h->n, line = j * kw;
+                vec most = dy ? N(S, get)(y + j, n, h->windows) : N(S, all)(-(T)INFINITY);
+                mask g = dy ? (mask)N(S, get)(dy + j, n, h->windows) : (mask){ 0 }; /* of windows whose largest is still to come */
                 for (int64_t a = 0; a < kh; a++) {
-                    const T *row = x + corner + a * w;
                     vec v[2], d[2];
-                    if (by_two) N(S, split)(h, n, row, v);
+                    if (by_two) N(S, split)(h, x + line + a * w, v);
                     _Pragma("GCC unroll 2") for (int64_t b = 0; b < kw; b++)
                     {
-                        const vec e = by_two ? v[b & 1] : N(S, read)(n, kw, row + b);
+                        const vec e = by_two ? v[b & 1] : N(S, read)(n, kw, x + line + a * w + b);
                         if (dy) {
-                            const mask here = left & ((e == most) | (e != e));
-                            left &= ~here;
-                            d[b & 1] = (vec)(here & (mask)g);
-                            if (!by_two) N(S, write)(n, kw, d[b & 1], out + p * plane + corner + a * w + b);
+                            const mask here = (e == most) | (e != e);
+                            d[b & 1] = (vec)(here & g), g &= ~here;
+                            if (!by_two) N(S, write)(n, kw, d[b & 1], out + line + a * w + b);
                         } else most = N(S, choose)(e != e, e, N(S, larger_of)(e, most));
                     }
-                    if (dy && by_two) N(S, unite)(h, n, d, out + p * plane + corner + a * w);
+                    if (dy && by_two) N(S, unite)(h, d, out + line + a * w);
                 }
-                if (!dy) N(S, put)(out + at, n, most);
+                if (!dy) N(S, set)(out + j, n, h->windows, most);
             }
+            x += across * kh * w, out += dy ? across * kh * w : windows;
+            if (dy) y += windows, dy += windows;
         }
-        if (dy) memset(out + p * plane + used, 0, (size_t)(plane - used) * sizeof(T));
+        x += unused;
+        if (dy && unused) memset(out, 0, (size_t)unused * sizeof(T)), out += unused;
     }
 }
 
 static APART void N(S, tiles_of_any)(const gr_pool2d_size *s, const T *x, const T *y, const T *dy, T *out)
 {
-    N(S, tiles)(s, false, 1, x, y, dy, out);
+    N(S, tiles)(s, !BY_TWO && s->kw == 2, 1, x, y, dy, out);
 }
 INLINE void N(S, tiles_of)(const gr_pool2d_size *s, const T *x, const T *y, const T *dy, T *out)
 {
-    if (s->kw != 2) N(S, tiles_of_any)(s, x, y, dy, out);
+    if (!BY_TWO || s->kw != 2) N(S, tiles_of_any)(s, x, y, dy, out);
     else if (TWO_ROWS && 2 * s->ow <= W) N(S, tiles)(s, true, 2, x, y, dy, out);
     else N(S, tiles)(s, true, 1, x, y, dy, out);
 }

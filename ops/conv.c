@@ -195,29 +195,34 @@ static bool conv2d_forward(const gr_call *k, gr_tensor *y)
     return true;
 }
 
+/* dw and, where it is wanted, the gradient of a bias */
+static bool weigh(gr_ctx *c, gr_conv2d_size s, const gr_tensor *x, const gr_tensor *dy, gr_tensor *dw, gr_tensor *db)
+{
+    const int type = gr__kt(x);
+    const int64_t n = dw->numel + (db ? db->numel : 0);
+    const gr_conv_loops *l = gr__kernels()->conv[type];
+    s.bias = db != NULL;
+    const gr_conv2d_bytes bytes = gr__conv2d_bytes(l, &s);
+    const int64_t most = parts_of(&s, dw->numel) * bytes.images, images = (s.n + most - 1) / most * bytes.images, parts = images ? (s.n + images - 1) / images : 1;
+    const size_t size = gr__type_size((gr_type)x->dtype), part = ((size_t)n * size + 63) / 64 * 64, scratch = bytes.scratch, first = db ? part : 0;
+    const double ns = image_ns(&s) * (double)images;
+    const size_t workers = parts > 1 ? (size_t)gr__parallel_workers(c, ns * (double)parts) : 1;
+    gr_block *memory = gr__block_new(c, first + (size_t)(parts - 1) * part + (scratch >> 56 ? 1 : workers) * scratch);
+    if (!memory) return false;
+    char *beside = gr__block_data(memory), *out = db ? beside : dw->data;
+    conv_job j = { .l = l, .s = &s, .fn = gr__conv2d_weight, .a = x->data, .b = dy->data, .out = out, .parts = beside + first,
+                   .scratch = beside + first + (size_t)(parts - 1) * part, .scratch_bytes = scratch, .part_bytes = part, .images = images };
+    gr__parallel_ranges(c, parts, ns, some_parts, &j);
+    for (int64_t i = 0; i + 1 < parts; i++) gr__kernels()->ew[GR_EW_add][type](n, (char *[]){ out, out, beside + first + (size_t)i * part });
+    if (db) memcpy(dw->data, out, (size_t)dw->numel * size), memcpy(db->data, out + (size_t)dw->numel * size, (size_t)db->numel * size);
+    gr__block_unref(c, memory);
+    return true;
+}
 static bool conv2d_weight_forward(const gr_call *k, gr_tensor *y)
 {
     gr_call again = *k;
     gr_conv2d_size s;
-    if (y->numel == 0) return true;
-    if (!sizes_of(&again, &s)) return false;
-    const int type = gr__k(k->dtype);
-    const gr_conv_loops *l = gr__kernels()->conv[type];
-    const gr_conv2d_bytes bytes = gr__conv2d_bytes(l, &s);
-    const int64_t most = parts_of(&s, y->numel) * bytes.images, images = (s.n + most - 1) / most * bytes.images, parts = images ? (s.n + images - 1) / images : 1;
-    const size_t part = ((size_t)y->numel * gr__type_size(k->dtype) + 63) / 64 * 64, scratch = bytes.scratch;
-    const double ns = image_ns(&s) * (double)images;
-    const size_t workers = parts > 1 ? (size_t)gr__parallel_workers(k->ctx, ns * (double)parts) : 1;
-    gr_block *memory = gr__block_new(k->ctx, (size_t)(parts - 1) * part + (scratch >> 56 ? 1 : workers) * scratch);
-    if (!memory) return false;
-    char *beside = gr__block_data(memory);
-    conv_job j = { .l = l, .s = &s, .fn = gr__conv2d_weight, .a = k->in[0]->data, .b = k->in[1]->data, .out = y->data, .parts = beside,
-                   .scratch = beside + (size_t)(parts - 1) * part, .scratch_bytes = scratch, .part_bytes = part, .images = images };
-    gr__parallel_ranges(k->ctx, parts, ns, some_parts, &j);
-    for (int64_t i = 0; i + 1 < parts; i++)
-        gr__kernels()->ew[GR_EW_add][type](y->numel, (char *[]){ y->data, y->data, beside + (size_t)i * part });
-    gr__block_unref(k->ctx, memory);
-    return true;
+    return y->numel == 0 || (sizes_of(&again, &s) && weigh(k->ctx, s, k->in[0], k->in[1], y, NULL));
 }
 
 /* ---- derivatives ---------------------------------------------------------------------------------------------------*/
@@ -246,6 +251,17 @@ static gr_tensor *conv2d_bias_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
     const int64_t channels = y->dims[1];
     return i < 2 ? conv2d_vjp(y, dy, i) : gr_reshape(gr_sum_to(dy, GR_SHAPE(channels, 1, 1)), GR_SHAPE(channels));
+}
+/* The gradient of the bias is taken where that of the weights reads dy anyway. */
+static bool conv2d_bias_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
+{
+    gr_call k = { .ctx = y->ctx, .op = y->op, .in = y->in, .n = 3, .attr = y->attr };
+    gr_conv2d_size s;
+    dy = gr_contiguous(dy);
+    const bool together = gr__wants(y, 1) && gr__wants(y, 2) && y->in[1]->numel;
+    for (int i = 0; i < 3; i++)
+        if (gr__wants(y, i) && !(dx[i] = i && together ? gr_empty_like(y->in[i]) : conv2d_bias_vjp(y, dy, i))) return false;
+    return !together || (gr__ready(dy) && gr__ready(y->in[0]) && sizes_of(&k, &s) && weigh(y->ctx, s, y->in[0], dy, dx[1], dx[2]));
 }
 static gr_tensor *conv2d_input_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {
@@ -454,7 +470,7 @@ const gr_op gr_op_conv2d = { .name = "conv2d", .formula = "y[o, i, j] = sum of x
                              .samples = conv2d_samples, .bad = conv2d_bad };
 const gr_op gr_op_conv2d_bias = { .name = "conv2d_bias", .formula = "y[o, i, j] = b[o] + sum of x[c, i s - p + k d, j s - p + l d] w[o, c, k, l]",
                                   .gradient = "dx = conv2d_input(dy, w); dw = conv2d_weight(x, dy); db = sum(dy)", .arity = 3, .attr_size = sizeof(conv_attr),
-                                  .shape = conv2d_bias_shape, .forward = conv2d_forward, .vjp = conv2d_bias_vjp, .describe = describe, .reference_tensor = reference,
+                                  .shape = conv2d_bias_shape, .forward = conv2d_forward, .vjp = conv2d_bias_vjp, .backward = conv2d_bias_backward, .describe = describe, .reference_tensor = reference,
                                   .samples = bias_samples, .bad = bias_bad };
 const gr_op gr_op_conv2d_input = { .name = "conv2d_input", .formula = "y[c, i s - p + k d, j s - p + l d] += g[o, i, j] w[o, c, k, l]",
                                    .gradient = "dg = conv2d(dy, w); dw = conv2d_weight(dy, g)", .arity = 2, .attr_size = sizeof(conv_attr),

@@ -60,16 +60,16 @@ static void multiply_parts(void *user, int64_t first, int64_t last, int worker)
 bool gr__combine_rows(const gr_tensor *start, gr_tensor *a, bool ta, const gr_tensor *b, bool tb, gr_tensor *y)
 {
     const int64_t *as = gr__stride(a), *bs = gr__stride(b), n = y->dims[1], size = (int64_t)gr__type_size((gr_type)y->dtype), line = 64 / size;
-    gr_affine k = { n, b->dims[tb], { as[ta], as[!ta] }, (n + line - 1) / line * line, a->data, NULL };
-    gr_block *rows = gr__block_new(y->ctx, (size_t)((k.steps + 1) * k.bs * size));
-    if (!rows) return false;
+    const int64_t steps = b->dims[tb], pitch = (n + line - 1) / line * line, before = (int64_t)(sizeof(gr_affine) + 63) / 64 * 64;
+    gr_block *how = gr__block_new(y->ctx, (size_t)(before + (steps + 1) * pitch * size));
+    if (!how) return false;
     gr_copy_fn *copy = gr__kernels()->copy[gr__kt(y)];
-    char *to = gr__block_data(rows);
-    k.b = to;
+    char *to = (char *)gr__block_data(how) + before;
+    *(gr_affine *)gr__block_data(how) = (gr_affine){ n, steps, { as[ta], as[!ta] }, pitch, a->data, to };
     if (start) copy(n, to, 1, start->data, gr__stride(start)[0]);
     else memset(to, 0, (size_t)(n * size));
-    for (int64_t i = 0; i < k.steps; i++) copy(n, to += k.bs * size, 1, b->data + i * bs[tb] * size, bs[!tb]);
-    return gr__run_affine(&k, a, rows, y);
+    for (int64_t i = 0; i < steps; i++) copy(n, to += pitch * size, 1, b->data + i * bs[tb] * size, bs[!tb]);
+    return gr__run_maker(gr__kernels()->affine[gr__kt(y)], how, n, 1, &a, y);
 }
 
 /* Parts for each worker, of which each packs one of the factors again: a sixteenth of its time at most, if that can be. */

@@ -236,11 +236,43 @@ static bool max_shape(gr_call *k)
     return true;
 }
 static bool max_forward(const gr_call *k, gr_tensor *y) { return run_max(k->in[0], k->attr, y, NULL, NULL); }
+
+/* dx of windows that tile planes of whole ones costs no more than an element-wise value, so it may wait like one. */
+typedef struct tiled_dx {
+    gr_max_tiles_dx_fn *fn;
+    gr_pool2d_size s;
+    int64_t size, row; /* bytes of an element; elements of the rows of the image that a row of windows takes */
+    const char *x, *y, *dy;
+} tiled_dx;
+enum { LONGEST = 1024 }; /* such a row that is made whole where a part is asked for */
+static void make_dx(const void *how, int64_t first, int64_t count, void *dx)
+{
+    const tiled_dx *k = how;
+    for (int64_t i = first, n; i < first + count; i += n, dx = (char *)dx + n * k->size) {
+        _Alignas(64) char whole[LONGEST * sizeof(double)];
+        const int64_t past = i % k->row, rest = first + count - i, windows = i / k->row * k->s.ow * k->size, corner = (i - past) * k->size;
+        const bool part = past || rest < k->row;
+        gr_pool2d_size s = k->s;
+        s.planes = 1, s.oh = part ? 1 : rest / k->row, s.h = s.oh * s.kh;
+        k->fn(&s, k->x + corner, k->y + windows, k->dy + windows, part ? whole : dx);
+        n = !part ? s.oh * k->row : rest < k->row - past ? rest : k->row - past;
+        if (part) memcpy(dx, whole + past * k->size, (size_t)(n * k->size));
+    }
+}
 static bool max_backward(gr_tensor *y, gr_tensor *dy, gr_tensor **dx)
 {
-    dx[0] = gr_empty_like(y->in[0]);
+    gr_tensor *x = y->in[0];
+    gr_ctx *c = x->ctx;
+    const pool_attr *a = y->attr;
+    tiled_dx k = { .s = sizes_of(x, a, y->dims), .size = (int64_t)gr__type_size((gr_type)x->dtype), .row = a->kernel[0] * x->dims[3] };
     dy = gr_contiguous(dy);
-    return dx[0] && dy && run_max(y->in[0], y->attr, y, dy, dx[0]);
+    if (!gr__ready(dy) || !gr__ready(x) || !gr__ready(y)) return false;
+    if (!tiles(&k.s) || k.s.h != k.s.oh * k.s.kh || k.row > LONGEST) return (dx[0] = gr_empty_like(x)) && run_max(x, a, y, dy, dx[0]);
+    gr_block *how = (dx[0] = gr__node_like(gr__scope_now(c), x, 0)) ? gr__block_new(c, sizeof k) : NULL;
+    if (!how) return false;
+    k.fn = gr__kernels()->max_tiles_dx[gr__kt(x)], k.x = x->data, k.y = y->data, k.dy = dy->data;
+    *(tiled_dx *)gr__block_data(how) = k;
+    return gr__run_maker(make_dx, how, k.row, 3, (gr_tensor *[]){ x, y, dy }, dx[0]);
 }
 static gr_tensor *max_vjp(gr_tensor *y, gr_tensor *dy, int i)
 {

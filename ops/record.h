@@ -23,7 +23,7 @@ bool gr__sum_repeats(const gr_tensor *x, gr_tensor *y);
  * waits; a and b may wait. */
 bool gr__multiply(gr_tensor *a, bool ta, gr_tensor *b, bool tb, gr_tensor *y);
 /* Where a few steps make many elements, these are most of the work: a product that writes more than the first-level cache holds is left to
- * gr__run_affine, and so is its adjoint. y = start + a b, start a row or NULL, b of few rows; y as in gr__multiply. */
+ * gr__run_maker, and so is its adjoint. y = start + a b, start a row or NULL, b of few rows; y as in gr__multiply. */
 static inline bool gr__few_steps(const gr_tensor *y, int64_t steps)
 {
     enum { FEW = 8, ROWS = 32, COLUMNS = 16, MANY = 8192 };

@@ -238,7 +238,7 @@ static gr_conv2d_size size_of(const int *v)
     return s;
 }
 
-/* y, and with y as its own gradient dx and dw, by the definition */
+/* y, and with y as its own gradient dx and dw, and after dw that of a bias, by the definition */
 static void naive(const gr_conv2d_size *s, int type, const void *x, const void *w, double *y, double *dx, double *dw)
 {
     for (int pass = 0; pass < 2; pass++)
@@ -252,6 +252,8 @@ static void naive(const gr_conv2d_size *s, int type, const void *x, const void *
                 if (pass == 0) y[p] += get(x, type, at) * get(w, type, k);
                 else dx[at] += (double)(p % 5 - 2) * get(w, type, k), dw[k] += (double)(p % 5 - 2) * get(x, type, at);
             }
+    double *db = dw + s->groups * s->cout * s->cin * s->kh * s->kw;
+    for (int64_t p = 0; p < s->n * s->groups * s->cout * s->oh * s->ow; p++) db[p / (s->oh * s->ow) % (s->groups * s->cout)] += (double)(p % 5 - 2);
 }
 
 static void *operand_between(int64_t n, int type, int step, bool right)
@@ -263,11 +265,11 @@ static void *operand_between(int64_t n, int type, int step, bool right)
 
 static void compare(const gr_kernel_table *t, const gr_conv2d_size *s, int type, int number, bool right)
 {
-    const int64_t nx = s->n * s->groups * s->cin * s->h * s->w, nw = s->groups * s->cout * s->cin * s->kh * s->kw, ny = s->n * s->groups * s->cout * s->oh * s->ow;
+    const int64_t channels = s->groups * s->cout, nx = s->n * s->groups * s->cin * s->h * s->w, nw = s->groups * s->cout * s->cin * s->kh * s->kw, ny = s->n * s->groups * s->cout * s->oh * s->ow;
     void *x = operand_between(nx, type, 4, right), *w = operand_between(nw, type, 7, right), *y = operand_between(ny, type, 1, right);
     for (int64_t i = 0; i < ny; i++) put(y, type, i, (double)(i % 5 - 2));
-    double *want[3] = { calloc((size_t)ny + 1, 8), calloc((size_t)nx + 1, 8), calloc((size_t)nw + 1, 8) };
-    const int64_t count[3] = { ny, nx, nw };
+    double *want[3] = { calloc((size_t)ny + 1, 8), calloc((size_t)nx + 1, 8), calloc((size_t)(nw + channels) + 1, 8) };
+    const int64_t count[3] = { ny, nx, nw + (s->bias ? channels : 0) };
     const gr_conv_loops *l = t->conv[type];
     const gr_conv2d_bytes bytes = gr__conv2d_bytes(l, s);
     const int64_t half = s->n / 2; /* images may be taken in parts */
@@ -296,13 +298,16 @@ TEST(every_instruction_set_convolves_exactly_like_the_definition)
         { 0, 1, 2, 2, 4, 4, 2, 2, 1, 1, 0, 0, 1, 1 },   { 2, 1, 0, 2, 4, 4, 2, 2, 1, 1, 0, 0, 1, 1 },    { 1, 1, 1, 1, 6, 6, 2, 2, 4, 6, 0, 1, 4, 3 },
         /* enough images for one in each lane of a vector, and some more */
         { 32, 1, 1, 6, 9, 9, 5, 5, 1, 1, 2, 2, 1, 1 },  { 31, 1, 6, 16, 8, 7, 5, 5, 1, 1, 0, 0, 1, 1 },  { 47, 2, 2, 3, 9, 8, 3, 2, 2, 3, 2, 1, 1, 1 },
-        { 16, 1, 3, 9, 8, 6, 3, 2, 1, 1, 1, 3, 2, 3 },  { 30, 3, 1, 2, 6, 7, 2, 2, 3, 4, 0, 1, 2, 1 },   { 16, 1, 2, 2, 3, 3, 3, 3, 1, 1, 0, 0, 1, 1 } };
+        { 16, 2, 1, 2, 23, 22, 3, 3, 1, 1, 1, 1, 1, 1 }, { 16, 1, 3, 9, 8, 6, 3, 2, 1, 1, 1, 3, 2, 3 },  { 30, 3, 1, 2, 6, 7, 2, 2, 3, 4, 0, 1, 2, 1 },   { 16, 1, 2, 2, 3, 3, 3, 3, 1, 1, 0, 0, 1, 1 } };
     const gr_kernel_table *const *table;
     const int n = gr__kernel_tables(&table);
     for (int i = 0; i < n; i++)
         for (int k = 0; k < (int)(sizeof cases / sizeof *cases); k++) {
             gr_conv2d_size s = size_of(cases[k]);
-            for (int side = 0; side < 4; side++) compare(table[i], &s, side < 2 ? GR_K_F32 : GR_K_F64, k, side % 2);
+            for (int side = 0; side < 4; side++) {
+                s.bias = side % 2;
+                compare(table[i], &s, side < 2 ? GR_K_F32 : GR_K_F64, k, side % 2);
+            }
         }
 }
 
