@@ -187,12 +187,18 @@ static gr_tensor *filled(gr_ctx *c, const char *who, gr_dims shape, gr_type type
 {
     gr_tensor *t = leaf(c, who, shape, type);
     if (!t || !representable(c, who, (gr_type)t->dtype, v)) return NULL;
-    size_t size = gr__type_size((gr_type)t->dtype);
+    const size_t one = gr__type_size((gr_type)t->dtype), all = (size_t)t->numel * one;
+    if (all == 0) return t;
     if (v == 0 && !signbit(v)) {
-        memset(t->data, 0, (size_t)t->numel * size);
+        memset(t->data, 0, all);
         return t;
     }
-    for (int64_t i = 0; i < t->numel; i++) store(t->data + (size_t)i * size, (gr_type)t->dtype, v);
+    store(t->data, (gr_type)t->dtype, v);
+    for (size_t done = one, some; done < all; done += some) { /* copies of what is there, of not more than stays in the first cache */
+        some = done < 4096 ? done : 4096;
+        some = some < all - done ? some : all - done;
+        memcpy(t->data + done, t->data, some);
+    }
     return t;
 }
 

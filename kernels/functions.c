@@ -1,7 +1,7 @@
 /* Element-wise functions whose value is a polynomial or two, and their derivatives: whole vectors by hand, where the machine has
  * instructions that the compiler does not find in a loop of numbers. Knows no shape.
  * SPDX-License-Identifier: MIT */
-#include "kernels/isa.h"
+#include "kernels/block.h"
 #include "kernels/vmath.h"
 
 enum { MOST = 5 }; /* operands, the result included */
@@ -20,7 +20,9 @@ enum { MOST = 5 }; /* operands, the result included */
         fn(W, q);                                                                                                    \
         N(S, store_first)((T *)(void *)p[0] + from, n - from, N(S, load)(room[0]));                                  \
     }
-#define OPERAND(x, k) const vec x = N(S, load)(at[k] + i)
+#define OPERAND(x, k)                                                                                                \
+    vec x = N(S, load)(at[k] + i);                                                                                   \
+    HOLD(x)
 #define LOOP(name, count, reads, operands, value)                                                                    \
     static void N(S, name)(int64_t n, char *const *p)                                                                \
     {                                                                                                                \

@@ -12,17 +12,17 @@
 
 enum { ADDENDS = 64, /* of a lane */
        GROUP = 16,   /* rows taken together, at most, */
+       TILE = 4,     /* of them side by side, */
        NEAR = 2048,  /* and elements, unless one row has more: they stay in the first cache */
        FEW = GR_FEW_CLASSES /* elements of a row, at most, that takes one lane of each vector */ };
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+/* a multiple of TILE, if there are as many */
 static int64_t rows_together(int64_t rows, int64_t n)
 {
-    int64_t most = n > 0 && n < NEAR / 2 ? NEAR / n : 1;
-    most = most < GROUP ? most : GROUP;
-    return most < rows ? most : rows;
+    const int64_t most = n > 0 && n < NEAR / 2 ? least(NEAR / n, GROUP) : 1;
+    return least(most < TILE ? most : most & -TILE, rows);
 }
-/* the row of the next `some` that stands where i does in these, if there is one: its memory is fetched while row i is worked on */
-static int64_t later_row(int64_t i, int64_t some, int64_t rows) { return i + some < rows ? i + some : i; }
 #define FETCH(p) __builtin_prefetch(p)
 
 #define BODY "kernels/rows_body.h"

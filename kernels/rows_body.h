@@ -9,38 +9,6 @@
 #define take N(S, take)
 #define put N(S, put)
 
-/* name(n, a, b, c) = sum over i, plus(s, a, b, c) being s and the next term, of which a and b are rows and c the same for all; a term
- * is 0 where a is u and b is v */
-#define SUM(name, plus, u, v)                                                                                        \
-    INLINE double N(S, name)(int64_t n, const T *a, const T *b, vec c)                                               \
-    {                                                                                                                \
-        double total = 0;                                                                                            \
-        (void)b, (void)c;                                                                                            \
-        while (n > 0) {                                                                                              \
-            vec part[PANEL];                                                                                         \
-            const int64_t panels = n / LANES < ADDENDS ? n / LANES : ADDENDS;                                        \
-            UNROLL for (int k = 0; k < PANEL; k++) part[k] = all(0);                                                 \
-            for (int64_t i = 0; i < panels; i++, a += LANES, b += LANES)                                             \
-                UNROLL_PANEL for (int k = 0; k < PANEL; k++)                                                         \
-                    part[k] = plus(part[k], N(S, load)(a + k * W), N(S, load)(b + k * W), c);                        \
-            n -= panels * LANES;                                                                                     \
-            UNROLL_REST for (int k = 0; k < PANEL && panels < ADDENDS; k++, n -= W) {                                \
-                if (n <= 0) break;                                                                                   \
-                part[k] = plus(part[k], take(a + k * W, n, u), take(b + k * W, n, v), c);                            \
-            }                                                                                                        \
-            UNROLL for (int half = PANEL / 2; half > 0; half /= 2)                                                   \
-                UNROLL for (int k = 0; k < half; k++) part[k] += part[k + half];                                     \
-            total += N(S, lanes_total)(part[0]);                                                                     \
-        }                                                                                                            \
-        return total;                                                                                                \
-    }
-#define PLAIN(s, a, b, c) ((s) + (a))
-#define SQUARE(s, a, b, c) N(S, fma)((a) - (c), (a) - (c), s)
-#define PRODUCT(s, a, b, c) N(S, fma)(a, b, s)
-SUM(row_sum, PLAIN, all(0), all(0))
-SUM(square_sum, SQUARE, c, c)
-SUM(product_sum, PRODUCT, all(0), all(0))
-
 /* ---- rows of a few elements: one in each lane ---------------------------------------------------------------------------*/
 /* where W rows begin, or some: then the last stands in for those that are not there */
 static APART mask N(S, row_starts)(int64_t some, int64_t n)
@@ -127,10 +95,11 @@ static APART void N(S, few_softmax_dx)(int64_t n, vec *c)
 }
 
 /* ---- rows of more: sums and maxima are taken in lanes, which W rows at a time are brought together in one vector ---------------*/
-/* y[i] = all lanes of row i, in the same order for each: first those LANE apart, then by halves. It reads and writes multiples of W rows. */
+/* y[i] = all lanes of row i, in the same order for each: first those LANE apart, then by halves. It writes multiples of W rows. */
 #define FOLD(name, plus)                                                                                             \
     static APART void N(S, name)(int64_t some, T lanes[][W], T *y)                                                   \
     {                                                                                                                \
+        for (int64_t i = some; i % W; i++) N(S, store)(lanes[i], all(0));                                            \
         for (int64_t i = 0; i < some; i += W) {                                                                      \
             const T *row[W];                                                                                         \
             vec x[N(S, LANE)];                                                                                       \
@@ -150,6 +119,50 @@ FOLD(add_lanes, ADD)
 FOLD(largest_lanes, N(S, larger_of))
 static int64_t N(S, stride)(int64_t n) { return n < NEAR / 2 ? (n + W - 1) / W * W : n; }
 
+enum { N(S, SHORT) = ADDENDS * W < NEAR / TILE ? ADDENDS * W : NEAR / TILE }; /* a row that needs one vector of sums, and others fit beside it */
+/* name(rows, n, a, b, c, sum): of each row i, at most GROUP, the sum of plus(s, a, b, c), which is s and the next term, of which a and b
+ * are rows and c is one number for each of them; a term is 0 where a is u and b is v. That no addition waits for the one before, there are
+ * TILE sums side by side: of that many short rows, or of that many vectors of a long one, whose lanes are brought together in double. */
+#define SUM(name, plus, u, v)                                                                                        \
+    static APART void N(S, name)(int64_t rows, int64_t n, const T *a, const T *b, const T *c, T *sum)                \
+    {                                                                                                                \
+        T lanes[GROUP + TILE][W];                                                                                    \
+        const bool brief = n <= N(S, SHORT);                                                                         \
+        double total = 0;                                                                                            \
+        for (int64_t i = 0, from = 0; i < rows;) {                                                                   \
+            const int64_t count = brief && rows - i >= TILE ? TILE : 1, down = count > 1 ? n : 0, right = brief ? 0 : W;\
+            const int64_t on = brief ? W : TILE * W, m = least(n - from, ADDENDS * on);                              \
+            vec part[TILE], about[TILE];                                                                             \
+            int64_t j = 0;                                                                                           \
+            UNROLL_REST for (int k = 0; k < TILE; k++) part[k] = all(0), about[k] = all(c[k < count ? i + k : i]);   \
+            for (; j <= m - on; j += on)                                                                             \
+                UNROLL for (int k = 0; k < TILE; k++) {                                                              \
+                    const int64_t at = k * (down + right) + j;                                                       \
+                    part[k] = plus(part[k], N(S, load)(a + at), N(S, load)(b + at), about[k]);                       \
+                }                                                                                                    \
+            UNROLL_REST for (int k = 0; k < TILE; k++) {                                                             \
+                const int64_t at = k * (down + right) + j, left = least(m - j - k * right, W);                       \
+                if (left <= 0) break;                                                                                \
+                part[k] = plus(part[k], N(S, load_first)(a + at, left, u), N(S, load_first)(b + at, left, v), about[k]);\
+            }                                                                                                        \
+            a += count * m, b += count * m, from += m;                                                               \
+            if (brief) {                                                                                             \
+                UNROLL_REST for (int k = 0; k < TILE; k++) N(S, store)(lanes[i + k], part[k]);                       \
+                i += count, from = 0;                                                                                \
+                continue;                                                                                            \
+            }                                                                                                        \
+            total += N(S, lanes_total)((part[0] + part[2]) + (part[1] + part[3]));                                   \
+            if (from == n) sum[i++] = (T)total, total = 0, from = 0;                                                 \
+        }                                                                                                            \
+        if (brief) N(S, add_lanes)(rows, lanes, sum);                                                                \
+    }
+#define PLAIN(s, a, b, c) ((void)(b), (void)(c), (s) + (a))
+#define SQUARE(s, a, b, c) ((void)(b), N(S, fma)((a) - (c), (a) - (c), s))
+#define PRODUCT(s, a, b, c) ((void)(c), N(S, fma)(a, b, s))
+SUM(row_sums, PLAIN, all(0), all(0))
+SUM(square_sums, SQUARE, about[k], all(0))
+SUM(product_sums, PRODUCT, all(0), all(0))
+
 /* ---- softmax --------------------------------------------------------------------------------------------------------*/
 /* max x of some rows; a NaN may be passed over: the sum of exponentials heeds it */
 static APART void N(S, maxima)(int64_t some, int64_t n, const T *x, T *most)
@@ -164,7 +177,6 @@ static APART void N(S, maxima)(int64_t some, int64_t n, const T *x, T *most)
         if (j < n) b = N(S, larger_of)(N(S, load_first)(p + j, n - j, b), b);
         N(S, store)(lanes[i], N(S, larger_of)(a, b));
     }
-    for (int64_t i = some; i % W; i++) N(S, store)(lanes[i], all(0));
     N(S, largest_lanes)(some, lanes, most);
 }
 /* e = exp(x - top) of n elements from j on, or of a vector; it is kept unless e is NULL. Meanwhile the memory of next and beside is on its way. */
@@ -195,7 +207,7 @@ typedef void N(S, finish)(int64_t some, int64_t n, const T *x, const T *e, const
 /* y, rows of m elements, by groups; e is kept if asked for. The maxima of a group are taken while the one before it waits for its sums. */
 static APART void N(S, by_groups)(N(S, finish) *finish, bool keep, int64_t rows, int64_t n, const T *x, int64_t m, T *y)
 {
-    T most[2][GROUP], sum[GROUP], lanes[GROUP][W] = { { 0 } }, near[NEAR + GROUP * W];
+    T most[2][GROUP], sum[GROUP], lanes[GROUP][W], near[NEAR + GROUP * W];
     const int64_t stride = keep ? N(S, stride)(n) : 0;
     int64_t some = rows_together(rows, n);
     N(S, maxima)(some, n, x, most[0]);
@@ -340,7 +352,7 @@ static void N(S, softmax_dx)(int64_t rows, int64_t n, const void *y_, const void
     T *dx = dx_, sum[GROUP];
     for (int64_t some; rows > 0; rows -= some) {
         some = rows_together(rows, n);
-        for (int64_t i = 0; i < some; i++) sum[i] = (T)N(S, product_sum)(n, g + i * n, y + i * n, all(0));
+        N(S, product_sums)(some, n, g, y, g, sum);
         for (int64_t i = 0; i < some; i++, y += n, g += n, dx += n) {
             if (y[0] != y[0]) N(S, lost_row)(n, g, dx); /* then all of it is NaN */
             else
@@ -351,12 +363,12 @@ static void N(S, softmax_dx)(int64_t rows, int64_t n, const void *y_, const void
 
 /* ---- layer norm -------------------------------------------------------------------------------------------------------*/
 /* of each row the mean, and 1 / sqrt(variance + eps) of the differences from it */
-static APART void N(S, statistics)(int64_t some, int64_t n, const T *x, double eps, T *mean, T *r)
+static APART void N(S, statistics)(int64_t rows, int64_t n, const T *x, double eps, T *mean, T *r)
 {
-    double square[GROUP];
-    for (int64_t i = 0; i < some; i++) mean[i] = (T)(N(S, row_sum)(n, x + i * n, x + i * n, all(0)) / (double)n);
-    for (int64_t i = 0; i < some; i++) square[i] = N(S, square_sum)(n, x + i * n, x + i * n, all(mean[i]));
-    for (int64_t i = 0; i < some; i++) r[i] = (T)(1 / sqrt(square[i] / (double)n + eps));
+    N(S, row_sums)(rows, n, x, x, x, mean);
+    for (int64_t i = 0; i < rows; i++) mean[i] /= (T)n;
+    N(S, square_sums)(rows, n, x, x, mean, r);
+    for (int64_t i = 0; i < rows; i++) r[i] = (T)(1 / sqrt((double)r[i] / (double)n + eps));
 }
 static void N(S, layer_norm)(int64_t rows, int64_t n, double eps, const void *x_, const void *w, const void *b, void *y_)
 {
@@ -364,49 +376,42 @@ static void N(S, layer_norm)(int64_t rows, int64_t n, double eps, const void *x_
     T *y = y_, mean[GROUP], r[GROUP];
     for (int64_t some; rows > 0; rows -= some) {
         some = rows_together(rows, n);
+        const int64_t later = rows < 2 * some ? 0 : some * n;
         N(S, statistics)(some, n, x, eps, mean, r);
-        for (int64_t i = 0; i < some; i++) {
-            const int64_t later = later_row(i, some, rows) * n;
-            for (int64_t j = 0, k = i * n; j < n; j += W, k += W) {
-                const vec h = (take(x + k, n - j, all(0)) - mean[i]) * r[i];
-                put(y + k, n - j, N(S, fma)(h, take((const T *)w + j, n - j, all(0)), take((const T *)b + j, n - j, all(0))));
+        for (int64_t i = 0; i < some; i++, x += n, y += n)
+            for (int64_t j = 0; j < n; j += W) {
+                const vec h = (take(x + j, n - j, all(0)) - mean[i]) * r[i];
+                put(y + j, n - j, N(S, fma)(h, take((const T *)w + j, n - j, all(0)), take((const T *)b + j, n - j, all(0))));
                 FETCH(x + later + j), FETCH(y + later + j);
             }
-        }
-        x += some * n, y += some * n;
     }
 }
-enum { N(S, BACK) = 4 }; /* rows whose derivatives are taken together, so that dw and db are read and written once for all */
-/* dw and db, unless NULL, and of each row mean(g w) and mean(g w h) */
-INLINE void N(S, norm_back_sums)(int some, int64_t n, const T *x, const T *w, const T *g, const T *mean, const T *r, T *p, T *q, T *dw, T *db)
+/* dw and db, and of m elements of rows of n the sums of g w and of g w h, in lanes */
+INLINE void N(S, norm_back_sums)(int some, int64_t m, int64_t n, const T *x, const T *w, const T *g, const T *mean, const T *r, T plain[][W], T along[][W], T *dw, T *db)
 {
-    double plain[N(S, BACK)] = { 0 }, along[N(S, BACK)] = { 0 };
-    for (int64_t j = 0; j < n;) {
-        vec a[N(S, BACK)], b[N(S, BACK)];
-        UNROLL for (int i = 0; i < some; i++) a[i] = b[i] = all(0);
-        for (const int64_t stop = n - j < ADDENDS * W ? n : j + ADDENDS * W; j < stop; j += W) {
-            const vec factor = take(w + j, n - j, all(0));
-            vec to_w = dw ? take(dw + j, n - j, all(0)) : all(0), to_b = db ? take(db + j, n - j, all(0)) : all(0);
-            UNROLL for (int i = 0; i < some; i++) {
-                const vec h = (take(x + i * n + j, n - j, all(mean[i])) - mean[i]) * r[i], e = take(g + i * n + j, n - j, all(0)), f = e * factor;
-                to_w = N(S, fma)(e, h, to_w), to_b += e;
-                a[i] += f, b[i] = N(S, fma)(f, h, b[i]);
-            }
-            if (dw) put(dw + j, n - j, to_w);
-            if (db) put(db + j, n - j, to_b);
+    vec a[TILE], b[TILE];
+    UNROLL for (int i = 0; i < some; i++) a[i] = b[i] = all(0);
+    for (int64_t j = 0; j < m; j += W) {
+        const vec factor = take(w + j, m - j, all(0));
+        vec to_w = take(dw + j, m - j, all(0)), to_b = take(db + j, m - j, all(0));
+        UNROLL for (int i = 0; i < some; i++) {
+            const vec h = (take(x + i * n + j, m - j, all(mean[i])) - mean[i]) * r[i], e = take(g + i * n + j, m - j, all(0)), f = e * factor;
+            to_w = N(S, fma)(e, h, to_w), to_b += e;
+            a[i] += f, b[i] = N(S, fma)(f, h, b[i]);
         }
-        UNROLL for (int i = 0; i < some; i++) plain[i] += N(S, lanes_total)(a[i]), along[i] += N(S, lanes_total)(b[i]);
+        put(dw + j, m - j, to_w), put(db + j, m - j, to_b);
     }
-    for (int i = 0; i < some; i++) p[i] = (T)(plain[i] / (double)n), q[i] = (T)(along[i] / (double)n);
+    UNROLL for (int i = 0; i < some; i++) N(S, store)(plain[i], a[i]), N(S, store)(along[i], b[i]);
 }
 static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const void *x_, const void *w_, const void *dy_, void *dx_, void *dw_, void *db_)
 {
     const T *x = x_, *g = dy_, *w = w_;
-    T *dx = dx_, *dw = dw_, *db = db_, mean[N(S, BACK)], r[N(S, BACK)], p[N(S, BACK)], q[N(S, BACK)];
+    T *dx = dx_, *dw = dw_, *db = db_, mean[GROUP], r[GROUP], p[GROUP], q[GROUP], plain[GROUP][W], along[GROUP][W], spare[ADDENDS * W] = { 0 };
+    const bool brief = n <= N(S, SHORT);
     for (int64_t j = 0; dw && j < n; j++) dw[j] = 0;
     for (int64_t j = 0; db && j < n; j++) db[j] = 0;
     for (int64_t some; rows > 0; rows -= some, x += some * n, g += some * n) {
-        some = rows < N(S, BACK) ? 1 : N(S, BACK);
+        some = n > NEAR / TILE ? least(rows, TILE) : rows_together(rows, n);
         N(S, statistics)(some, n, x, eps, mean, r);
         bool lost = false; /* a row with NaN or infinity */
         for (int64_t i = 0; i < some; i++) lost |= r[i] - r[i] != 0;
@@ -417,9 +422,25 @@ static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const voi
             if (dx) N(S, lost_row)(n, g, dx), dx += n;
             continue;
         }
-        if (some == 1) N(S, norm_back_sums)(1, n, x, w, g, mean, r, p, q, dw, db);
-        else N(S, norm_back_sums)(N(S, BACK), n, x, w, g, mean, r, p, q, dw, db);
-        for (int64_t i = 0; dx && i < some; i++, dx += n)
+        int64_t i = 0;
+        for (int64_t at = 0, count, m; i < some; i += count) {
+            double total[2][TILE] = { { 0 } };
+            count = some - i < TILE ? 1 : TILE;
+            for (int64_t j = 0; j < n; j += m, at += m) {
+                T *to_w = dw ? dw + j : spare, *to_b = db ? db + j : spare;
+                m = least(n - j, ADDENDS * W);
+                if (count == 1) N(S, norm_back_sums)(1, m, n, x + at, w + j, g + at, mean + i, r + i, plain + i, along + i, to_w, to_b);
+                else N(S, norm_back_sums)(TILE, m, n, x + at, w + j, g + at, mean + i, r + i, plain + i, along + i, to_w, to_b);
+                for (int64_t k = 0; k < count && !brief; k++) {
+                    p[i + k] = (T)(total[0][k] += N(S, lanes_total)(N(S, load)(plain[i + k])));
+                    q[i + k] = (T)(total[1][k] += N(S, lanes_total)(N(S, load)(along[i + k])));
+                }
+            }
+            at += (count - 1) * n;
+        }
+        if (brief) N(S, add_lanes)(some, plain, p), N(S, add_lanes)(some, along, q);
+        for (i = 0; i < some; i++) p[i] /= (T)n, q[i] /= (T)n;
+        for (i = 0; dx && i < some; i++, dx += n)
             for (int64_t j = 0, k = i * n; j < n; j += W, k += W) {
                 const vec h = (take(x + k, n - j, all(0)) - mean[i]) * r[i], f = take(g + k, n - j, all(0)) * take(w + j, n - j, all(0));
                 put(dx + j, n - j, N(S, fma)(-h, all(q[i]), f - p[i]) * r[i]);

@@ -64,7 +64,15 @@ INLINE F NAME(exp_of_difference)(F x, F *power, F *k)
     return p;
 }
 /* 0.96 ulp */
-INLINE F NAME(exp)(F x) { return NAME(exp_clipped)(NAME(clip)(x, -105, 89)); }
+INLINE F NAME(exp)(F x)
+{
+#ifdef SCALE /* Beyond its range the polynomial is positive or NaN: 2 is as good, since 2^k is 0, infinite or NaN by itself then. */
+    F t, k, p = NAME(exp_reduced)(x, &t, &k, 0);
+    return SCALE(SMALLER(p, ALL(2)), k);
+#else
+    return NAME(exp_clipped)(NAME(clip)(x, -105, 89));
+#endif
+}
 /* 2^n e^r - 1 for n <= 24; beyond that the 1 is lost in rounding anyway */
 INLINE F NAME(expm1)(F x)
 {
@@ -187,9 +195,9 @@ INLINE F NAME(sine)(F x, unsigned quarter)
     F c = FMA(ALL(0x1.9bb5cap-16f), z, ALL(-0x1.6c1282p-10f));
     c = FMA(c, z, ALL(0x1.555554p-5f));
     s = FMA(z * r, s, lost) + r;
-    c = FMA(z * z, c, FMA(-r, lost, -0.5f * z)) + 1;
+    c = FMA(z, FMA(z, c, ALL(-0.5)), ALL(1)); /* r times what is lost is a fifth of an ulp */
     const B n = BITS(t) + quarter, odd = -(n & 1);
-    F y = OF_BITS(((BITS(c) & odd) | (BITS(s) & ~odd)) ^ ((n & 2) << 30));
+    F y = OF_BITS(((BITS(c) & odd) | (BITS(s) & ~odd)) ^ ((n << 30) & 0x80000000u));
     if (!ANY_BEYOND(NAME(absolute)(x), 0x1p16f)) return y;
     memcpy(from, &x, sizeof from);
     memcpy(to, &y, sizeof to);

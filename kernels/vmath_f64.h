@@ -209,9 +209,9 @@ INLINE F NAME(sine)(F x, unsigned quarter)
     c = FMA(c, z, ALL(-0x1.6c16c16c1689cp-10));
     c = FMA(c, z, ALL(0x1.5555555555555p-5));
     s = FMA(z * r, s, lost) + r;
-    c = FMA(z * z, c, FMA(-r, lost, -0.5 * z)) + 1;
+    c = FMA(z, FMA(z, c, ALL(-0.5)), ALL(1)); /* r times what is lost is a fifth of an ulp */
     const B n = BITS(t) + quarter, odd = -(n & 1);
-    F y = OF_BITS(((BITS(c) & odd) | (BITS(s) & ~odd)) ^ ((n & 2) << 62));
+    F y = OF_BITS(((BITS(c) & odd) | (BITS(s) & ~odd)) ^ ((n << 62) & 0x8000000000000000u));
     if (!ANY_BEYOND(NAME(absolute)(x), 0x1p30)) return y;
     memcpy(from, &x, sizeof from);
     memcpy(to, &y, sizeof to);
