@@ -190,13 +190,16 @@ INLINE void N(S, dot_tile)(const int rows, const int all, const gr_gemm_walk *s,
 #undef DOT_STEP
 #undef WHOLE
 #undef SOME
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int q = 0; q < whole; q += LANE) N(S, put_lane)(to + i * c_row + q, columns - q, N(S, across)(N(S, fold)(acc + i * all + q)));
+    UNROLL for (int q = 0; q < whole; q += LANE) {
+        UNROLL for (int i = 0; i < rows; i++) x[i] = N(S, fold)(acc + i * all + q);
+        N(S, put_across)(rows, to + q, c_row, columns - q, x);
+    }
     UNROLL for (int i = 0; whole < all && i < rows; i += 2) {
         const vec *u = acc + i * all + whole, two_by_two[4] = { u[0], u[1], u[all], u[all + 1] };
         const N(S, lane) sum = N(S, across)(N(S, fold)(two_by_two));
-        UNROLL for (int q = 0; q < 2; q++)
-            if (whole + q < columns) to[i * c_row + whole + q] = sum[q], to[(i + 1) * c_row + whole + q] = sum[LANE - 2 + q];
+        T *low = to + i * c_row + whole, *high = low + c_row;
+        if (columns > whole + 1) *(N(S, half) *)low = (N(S, half)){ sum[0], sum[1] }, *(N(S, half) *)high = (N(S, half)){ sum[LANE - 2], sum[LANE - 1] };
+        else *low = sum[0], *high = sum[LANE - 2];
     }
     for (int64_t q = 0; step != 1 && q < columns; q++)
         UNROLL for (int i = 0; i < rows; i++) c[i * s->of->cs + q * step] = apart[i * DOTS + q];
