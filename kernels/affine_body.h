@@ -68,7 +68,7 @@ INLINE void N(S, sums)(const int some, const bool edge, const gr_affine *k, bool
         UNROLL for (int v = 0; v < vectors; v++) {
             vec e = AT(x, v);
             HOLD(e);
-            UNROLL for (int q = 0; q < some; q++) s[q][v] = N(S, fma)(all[q], e, s[q][v]);
+            UNROLL for (int q = 0; q < some; q++) s[q][v] = N(S, fma_on)(all[q], e, s[q][v]);
         }
     }
     UNROLL for (int q = 0; q < some; q++)

@@ -70,7 +70,20 @@ INLINE f64_vec f64_fma_at(const double *x, f64_vec y, f64_vec z)
     __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(z) : "v"(y), "m"(*x));
     return z;
 }
+/* fma(x, y, z) in place of z: the compiler would rather have it in place of a factor that is needed no more, and move it back. */
+INLINE f32_vec f32_fma_on(f32_vec x, f32_vec y, f32_vec z)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(z) : "v"(y), "v"(x));
+    return z;
+}
+INLINE f64_vec f64_fma_on(f64_vec x, f64_vec y, f64_vec z)
+{
+    __asm__("vfmadd231pd %2, %1, %0" : "+v"(z) : "v"(y), "v"(x));
+    return z;
+}
 #else
+#define f32_fma_on f32_fma
+#define f64_fma_on f64_fma
 INLINE f32_vec f32_fma_at(const float *x, f32_vec y, f32_vec z) { return f32_fma(*x - (f32_vec){ 0 }, y, z); }
 INLINE f64_vec f64_fma_at(const double *x, f64_vec y, f64_vec z) { return f64_fma(*x - (f64_vec){ 0 }, y, z); }
 #endif

@@ -180,7 +180,7 @@ INLINE void N(S, dot_tile)(const int rows, const int all, const gr_gemm_walk *s,
     UNROLL for (int q = 0; q < all; q++) {                                                                           \
         vec z = LOAD(y[q] + l);                                                                                      \
         if (rows > 1) HOLD(z);                                                                                       \
-        UNROLL for (int i = 0; i < rows; i++) acc[i * all + q] = N(S, fma)(x[i], z, acc[i * all + q]);               \
+        UNROLL for (int i = 0; i < rows; i++) acc[i * all + q] = N(S, fma_on)(x[i], z, acc[i * all + q]);               \
     }
 #define WHOLE(from) *(const vec *)(from)
 #define SOME(from) N(S, load_edge)(from, some)
