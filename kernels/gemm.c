@@ -97,13 +97,15 @@ static plan plan_for(const gr_gemm_loops *l, const gr_gemm_size *s)
     return p;
 }
 
-/* Units are tiles of the longer side: then a part leaves out most of what the product reads. */
+/* Units are of the longer side: then a part leaves out most of what the product reads. They are tiles or less, all alike to a row or a
+ * vector, and so many that two threads, or four, have as much to do each. */
 static bool by_row(const plan *p) { return p->m >= p->n; }
-static int64_t units_of(const plan *p) { return by_row(p) ? count_of(p->m, p->l->rows) : count_of(p->n, p->width); }
+static int64_t units_of(const plan *p) { return round_up(by_row(p) ? count_of(p->m, p->l->rows) : count_of(p->n, p->width), 4); }
 static void cut(plan *p, int64_t first, int64_t end)
 {
-    if (by_row(p)) p->row = first * p->l->rows, p->m = least(p->m, end * p->l->rows) - p->row;
-    else p->column = first * p->width, p->n = least(p->n, end * p->width) - p->column;
+    const int64_t units = units_of(p), grain = least(p->l->width, p->width), vectors = count_of(p->n, grain);
+    if (by_row(p)) p->row = first * p->m / units, p->m = end * p->m / units - p->row;
+    else p->column = first * vectors / units * grain, p->n = least(p->n, end * vectors / units * grain) - p->column;
 }
 
 /* Elements of packed a, and of packed b: two panels, one of which is made while the other is used, unless MC rows at a time come back
