@@ -134,13 +134,16 @@ static void plain(const gr_gemm_loops *l, const gr_gemm_size *p, const void *a, 
         l->tile[p->m][0](&s, a, b, c);
         return;
     }
-    for (int64_t j = 0, w; j < p->n; j += w) {
-        w = least(nr, p->n - j);
-        if (w < nr && w > one && j > 0) w = nr, j = p->n - w; /* some once more: one tile instead of two */
+    const int64_t m = p->m, n = p->n, a_row = p->as[0] * l->size, c_row = p->cs * l->size;
+    for (int64_t j = 0, w; j < n; j += w) {
+        w = least(nr, n - j);
+        if (w < nr && w > one && j > 0) w = nr, j = n - w; /* some once more: one tile instead of two */
         if (w < nr) w = s.columns = least(one, w);
-        for (int64_t i = 0, rows; i < p->m; i += rows) {
-            rows = tile_rows(p->m - i, mr);
-            l->tile[rows][w > one](&s, at(l, a, i * p->as[0]), at(l, b, j), at(l, c, i * p->cs + j));
+        const char *ai = a, *bj = at(l, b, j);
+        char *ci = at(l, c, j);
+        for (int64_t i = 0, rows; i < m; i += rows, ai += rows * a_row, ci += rows * c_row) {
+            rows = tile_rows(m - i, mr);
+            l->tile[rows][w > one](&s, ai, bj, ci);
         }
     }
 }
@@ -149,12 +152,14 @@ static void plain(const gr_gemm_loops *l, const gr_gemm_size *p, const void *a, 
 static void panel(const plan *p, const gr_gemm_walk *s, int64_t m, int64_t w, const void *a, const void *b, void *c)
 {
     const gr_gemm_loops *l = p->l;
-    for (int64_t i = 0, rows; i < m; i += rows) {
-        const void *ai = at(l, a, i * s->of->as[0]);
-        void *ci = at(l, c, i * s->of->cs);
-        rows = tile_rows(m - i, l->rows);
-        gr_gemm_tile_fn *tile = w > NV * l->width ? l->wides[rows] : l->tile[rows][w > l->width];
-        if (p->cs[1] == 1) {
+    const int64_t mr = l->rows, step = p->cs[1], a_row = s->of->as[0] * l->size, c_row = s->of->cs * l->size;
+    const bool wide = w > NV * l->width, whole = w > l->width;
+    const char *ai = a;
+    char *ci = c;
+    for (int64_t i = 0, rows; i < m; i += rows, ai += rows * a_row, ci += rows * c_row) {
+        rows = tile_rows(m - i, mr);
+        gr_gemm_tile_fn *tile = wide ? l->wides[rows] : l->tile[rows][whole];
+        if (step == 1) {
             tile(s, ai, b, ci);
         } else { /* the columns of c^T are the rows of c */
             _Alignas(64) char part[FEW * GR_GEMM_WIDE * MOST_BYTES];
@@ -162,7 +167,7 @@ static void panel(const plan *p, const gr_gemm_walk *s, int64_t m, int64_t w, co
             gr_gemm_walk t = *s;
             apart.cs = w, t.of = &apart;
             tile(&t, ai, b, part);
-            for (int64_t r = 0; r < rows; r++) l->copy(w, at(l, ci, r * s->of->cs), p->cs[1], at(l, part, r * w), 1);
+            for (int64_t r = 0; r < rows; r++) l->copy(w, ci + r * c_row, step, at(l, part, r * w), 1);
         }
     }
 }

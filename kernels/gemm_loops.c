@@ -32,7 +32,8 @@
 #define DOTS GR_GEMM_DOTS
 #define WIDE GR_GEMM_WIDE /* of one row: eight sums at a time hide the latency of the addition */
 #define WIDE_FEW (VECTOR_BYTES == 64 ? 8 : 4) /* of two or three rows: 24 or 12 accumulators */
-#define AHEAD 8           /* rows of b from which one is fetched until it is packed */
+#define AHEAD 8           /* rows of b from which one is fetched until it is packed, or a row times b needs it, */
+#define FETCH_ROWS (VECTOR_BYTES == 32) /* if half as wide a tile moves on by so little that the machine does not see where to */
 #define EARLY 4           /* chunks before a row of c is needed: what comes from memory takes as long as one or two, sometimes four */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -50,6 +50,7 @@ INLINE void N(S, tile)(const int rows, const int nv, const bool edge, const gr_g
     for (int64_t k = s->of->k; k > 0; k--) {
         if (rows < nv) { /* the fewer stay in registers */
             vec x[FEW];
+            if (rows == 1 && FETCH_ROWS) UNROLL for (int v = 0; v < nv; v += 2) __builtin_prefetch(b + AHEAD * b_k + COLUMN(v, nv, half));
             UNROLL for (int i = 0; i < rows; i++) x[i] = *AT(i) - (vec){ 0 };
             UNROLL for (int v = 0; v < nv; v++) {
                 vec y = B(v);
