@@ -92,12 +92,18 @@ typedef struct builder {
     const int64_t *dim;
     int64_t numel;
     int num_values, num_steps, num_sums;
-    gr_value value[GR_MAX_VALUES];
+    const gr_row_sums *row_sums;
+    gr_value value[GR_MAX_VALUES]; /* from here on what is not written yet is anything: to clear it takes as long as a small sum */
     gr_step step[GR_MAX_STEPS];
     gr_block_sums sum[MAX_SUMS];
-    const gr_row_sums *row_sums;
     gr_lazy *made[GR_MAX_STEPS + MAX_SUMS]; /* by each step, then by each sum */
 } builder;
+
+static void begin_program(builder *b, gr_ctx *c, int ndim, const int64_t *dim, int64_t numel)
+{
+    memset(b, 0, offsetof(builder, value));
+    b->c = c, b->mark = ++c->lazy_mark, b->ndim = ndim, b->dim = dim, b->numel = numel;
+}
 
 /* Adds the steps and values that z needs beyond those that are marked. */
 static void count(gr_lazy *z, uint32_t mark, int *steps, int *values)
@@ -232,7 +238,8 @@ static bool same_shape(const gr_lazy *a, const gr_lazy *b)
  * A gradient is computed from the values that its loss is the sum of, or nearly: where that waits still, it is computed too. */
 static int compute_some(gr_ctx *c, gr_lazy **z, int n)
 {
-    builder b = { .c = c, .mark = ++c->lazy_mark, .ndim = z[0]->ndim, .dim = z[0]->dim, .numel = z[0]->numel };
+    builder b;
+    begin_program(&b, c, z[0]->ndim, z[0]->dim, z[0]->numel);
     gr_lazy *sum[MAX_SUMS];
     int steps = 0, values = 0, m = 0, sums = 0;
     for (int i = 0; i < n; i++) { /* one always fits: defer() saw to that */
@@ -501,7 +508,9 @@ bool gr__run_adjoint(gr_tensor *x, const gr_tensor *a, gr_tensor *y, bool turned
     if (!z && !gr__ready(x)) return false;
     gr_row_sums s = { .fn = kt->affine_adjoint[type], .k = { .n = n, .steps = steps }, .plain = total != NULL, .sums = steps + (total != NULL) };
     if (y) s.k.as[0] = gr__stride(a)[0], s.k.as[1] = gr__stride(a)[1], s.k.a = a->data;
-    builder b = { .c = c, .mark = ++c->lazy_mark, .ndim = x->ndim, .dim = x->dims, .numel = x->numel, .row_sums = &s };
+    builder b;
+    begin_program(&b, c, x->ndim, x->dims, x->numel);
+    b.row_sums = &s;
     if (z) add_steps(&b, z);
     s.value = z ? z->value : add_value(&b, (gr_value){ x->data, x->flags & GR_T_CONTIGUOUS ? NULL : gr__stride(x), (int)size, false });
     gr_block *room = gr__block_new(c, (size_t)(parts * s.sums * n) * size);

@@ -85,7 +85,15 @@ enum { DENSE, CONSTANT, STRIDED, TEMPORARY };
 enum { MAX_SLOTS = GR_MAX_STEPS * GR_MAX_OPERANDS };
 typedef struct prepared {
     const gr_program *p;
-    uint8_t place[GR_MAX_VALUES];
+    bool uniform[GR_MAX_VALUES], summed[GR_MAX_VALUES], scatters;
+    int num_moving, num_once, num_each, num_slots, num_buffers, num_blocks, num_ahead;
+    int64_t part;                   /* bytes, whole times 4 lines */
+    layout *layouts;
+    int64_t cut, block;             /* tiles end at their multiples; block: of which there are sums */
+    int64_t numel, tile, unit;      /* unit: elements that one thread takes */
+    char *buffers;
+    size_t buffer_bytes, block_bytes, worker_bytes;
+    uint8_t place[GR_MAX_VALUES];   /* from here on what is not written yet is anything */
     uint8_t strided[GR_MAX_VALUES]; /* its layout */
     uint8_t buffer[GR_MAX_VALUES];  /* its tile, if it is not read in place */
     uint8_t moving[GR_MAX_VALUES];  /* values that do not lie in the same place for every tile */
@@ -96,14 +104,6 @@ typedef struct prepared {
     gr_ew_fn *fn[GR_MAX_STEPS];     /* of `each` */
     uint8_t ahead[GR_MAX_STEPS];    /* before each of them a part of the next tile of this value is fetched: */
     int32_t ahead_at[GR_MAX_STEPS]; /* so many bytes from its tile on */
-    bool uniform[GR_MAX_VALUES], summed[GR_MAX_VALUES], scatters;
-    int num_moving, num_once, num_each, num_slots, num_buffers, num_blocks, num_ahead;
-    int64_t part;                   /* bytes, whole times 4 lines */
-    layout *layouts;
-    int64_t cut, block;             /* tiles end at their multiples; block: of which there are sums */
-    int64_t numel, tile, unit;      /* unit: elements that one thread takes */
-    char *buffers;
-    size_t buffer_bytes, block_bytes, worker_bytes;
 } prepared;
 
 static gr_copy_fn *copier(int size)
@@ -317,7 +317,9 @@ static void plan_ahead(prepared *r)
 bool gr__run_program(gr_ctx *c, const gr_program *p)
 {
     layout layouts[GR_MAX_VALUES];
-    prepared r = { .p = p, .layouts = layouts, .numel = 1 };
+    prepared r;
+    memset(&r, 0, offsetof(prepared, place));
+    r.p = p, r.layouts = layouts, r.numel = 1;
     for (int d = 0; d < p->ndim; d++) r.numel *= p->dim[d];
     if (r.numel == 0) return true;
     place_values(&r);

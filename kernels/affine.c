@@ -3,21 +3,23 @@
  *
  * TOGETHER rows of y at a time, BESIDE vectors of each in registers. At the right and at the lower edge these blocks overlap rather than
  * being masked: an element that is computed twice comes out the same.
- * The adjoint adds up all rows, each times a few numbers: AT_ONCE sums at a time, so that a vector that is read serves all of them.
+ * The adjoint adds up all rows, each times a few numbers: three sums at a time, or two where one or two would be left, so
+ * that a vector that is read serves all of them.
  * Knows no tensor.
  * SPDX-License-Identifier: MIT */
 #include "kernels/block.h"
 
-#ifdef FUSES
-enum { BESIDE = 4 }; /* vectors */
-#else
-enum { BESIDE = 2 };
-#endif
 enum {
+#ifdef FUSES
+    BESIDE = 4, /* vectors */
+#else
+    BESIDE = 2,
+#endif
     TOGETHER = VECTOR_BYTES == 64 ? 4 : 2, /* rows */
-    AT_ONCE = 3,                           /* sums */
+    TWO = 2, THREE = 3,                    /* sums at once */
+    BESIDE_TWO = VECTOR_BYTES == 64 ? 2 * BESIDE : BESIDE,
 #ifdef __AVX2__
-    EDGE = BESIDE /* vectors of which some are parts, or nothing */
+    EDGE = BESIDE /* vectors at least of which some are parts, or nothing */
 #else
     EDGE = 1 /* where a masked load is several */
 #endif

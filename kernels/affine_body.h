@@ -41,58 +41,69 @@ static APART void N(S, affine_column)(const gr_affine *k, int64_t rows, int64_t 
     }
 }
 
-/* sums[l][j] += sum over i of a[i, l] x[i, j], of so many vectors or, at the edge, of as many columns as there are; where there are fewer sums
- * the last one is taken again. plain: the first is the sum of x[i, j]. */
-INLINE void N(S, sums)(const int vectors, const bool edge, const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *sums)
+/* sums[l][j] += sum over i of a[i, l] x[i, j] for l from `first` to `last`, of so many vectors or, at the edge, of as many columns as there
+ * are; where they are fewer than `some` the last one is taken again. plain: sum 0 is that of x[i, j]. */
+INLINE void N(S, sums)(const int some, const bool edge, const gr_affine *k, bool plain, int64_t first, int64_t last, int64_t rows, int64_t columns, const T *a, const T *x, T *sums)
 {
     static const T one = 1;
-    const int64_t n = k->n, last = k->steps + plain - 1;
-    N(S, edge) part[BESIDE];
+    const int vectors = edge && EDGE == 1 ? 1 : some == THREE ? BESIDE : BESIDE_TWO;
+    const int64_t n = k->n;
+    const T *c[THREE];
+    T *y[THREE];
+    int64_t step[THREE];
+    vec s[THREE][BESIDE_TWO];
+    N(S, edge) part[BESIDE_TWO];
     UNROLL for (int v = 0; v < vectors; v++) part[v] = N(S, first)(columns < v * W ? 0 : least(columns - v * W, W));
 #define AT(p, v) (edge ? N(S, load_edge)((p) + (v) * W, part[v]) : N(S, load)((p) + (v) * W))
-    for (int64_t l = 0; l <= last; l += AT_ONCE) {
-        const T *from = x, *c[AT_ONCE];
-        T *y[AT_ONCE];
-        int64_t step[AT_ONCE];
-        vec s[AT_ONCE][BESIDE];
-        UNROLL for (int q = 0; q < AT_ONCE; q++) {
-            const int64_t number = least(l + q, last);
-            const bool is_plain = plain && number == 0;
-            c[q] = is_plain ? &one : a + (number - plain) * k->as[1], step[q] = is_plain ? 0 : k->as[0];
-            y[q] = sums + number * n;
-            UNROLL for (int v = 0; v < vectors; v++) s[q][v] = AT(y[q], v);
-        }
-        for (int64_t i = 0; i < rows; i++, from += n) {
-            vec all[AT_ONCE];
-            UNROLL for (int q = 0; q < AT_ONCE; q++) all[q] = N(S, all)(*c[q]), c[q] += step[q];
-            UNROLL for (int v = 0; v < vectors; v++) {
-                vec e = AT(from, v);
-                HOLD(e);
-                UNROLL for (int q = 0; q < AT_ONCE; q++) s[q][v] = N(S, fma)(all[q], e, s[q][v]);
-            }
-        }
-        UNROLL for (int q = 0; q < AT_ONCE; q++)
-            UNROLL for (int v = 0; v < vectors; v++) {
-                if (edge) N(S, store_edge)(y[q] + v * W, part[v], s[q][v]);
-                else N(S, store)(y[q] + v * W, s[q][v]);
-            }
+    UNROLL for (int q = 0; q < some; q++) {
+        const int64_t number = least(first + q, last);
+        const bool is_plain = plain && number == 0;
+        c[q] = is_plain ? &one : a + (number - plain) * k->as[1], step[q] = is_plain ? 0 : k->as[0];
+        y[q] = sums + number * n;
+        UNROLL for (int v = 0; v < vectors; v++) s[q][v] = AT(y[q], v);
     }
+    for (int64_t i = 0; i < rows; i++, x += n) {
+        vec all[THREE];
+        UNROLL for (int q = 0; q < some; q++) all[q] = N(S, all)(*c[q]), c[q] += step[q];
+        UNROLL for (int v = 0; v < vectors; v++) {
+            vec e = AT(x, v);
+            HOLD(e);
+            UNROLL for (int q = 0; q < some; q++) s[q][v] = N(S, fma_on)(all[q], e, s[q][v]);
+        }
+    }
+    UNROLL for (int q = 0; q < some; q++)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            if (edge) N(S, store_edge)(y[q] + v * W, part[v], s[q][v]);
+            else N(S, store)(y[q] + v * W, s[q][v]);
+        }
 #undef AT
 }
-static APART void N(S, sums_whole)(const gr_affine *k, bool plain, int64_t rows, const T *a, const T *x, T *y) { N(S, sums)(BESIDE, false, k, plain, rows, BESIDE * W, a, x, y); }
-static APART void N(S, sums_edge)(const gr_affine *k, bool plain, int64_t rows, int64_t columns, const T *a, const T *x, T *y) { N(S, sums)(EDGE, true, k, plain, rows, columns, a, x, y); }
+typedef void N(S, sums_fn)(const gr_affine *k, bool plain, int64_t first, int64_t last, int64_t rows, int64_t columns, const T *a, const T *x, T *sums);
+#define SUMS(some, edge)                                                                                             \
+    static void N(S, sums_##some##_##edge)(const gr_affine *k, bool plain, int64_t first, int64_t last, int64_t rows, int64_t columns, const T *a, const T *x, T *y) \
+    {                                                                                                                \
+        N(S, sums)(some, edge, k, plain, first, last, rows, columns, a, x, y);                                             \
+    }
+SUMS(TWO, 0) SUMS(TWO, 1) SUMS(THREE, 0) SUMS(THREE, 1)
+#undef SUMS
 
 static void N(S, affine_adjoint)(const gr_affine *k, bool plain, int64_t first, int64_t count, const void *x_, void *sums)
 {
+    static N(S, sums_fn) *const sums_of[2][2] = { { N(S, sums_THREE_0), N(S, sums_THREE_1) }, { N(S, sums_TWO_0), N(S, sums_TWO_1) } };
     const T *a = (const T *)k->a + first / k->n * k->as[0], *x = x_;
     int64_t column = first % k->n;
     for (int64_t rows, columns; count > 0; count -= rows * columns, x += rows * columns, a += rows * k->as[0], column = 0) {
         columns = k->n - column < count ? k->n - column : count;
         rows = columns == k->n ? count / columns : 1;
         T *y = (T *)sums + column;
-        int64_t j = 0;
-        for (; j + BESIDE * W <= columns; j += BESIDE * W) N(S, sums_whole)(k, plain, rows, a, x + j, y + j);
-        for (; j < columns; j += EDGE * W) N(S, sums_edge)(k, plain, rows, columns - j, a, x + j, y + j);
+        for (int64_t all = k->steps + plain, l = 0, some; l < all; l += some) {
+            some = all - l == THREE || all - l > 2 * TWO ? THREE : TWO;
+            for (int64_t j = 0, width; j < columns; j += width) {
+                const bool pair = some == TWO && (BESIDE_TWO == BESIDE || columns - j > BESIDE * W), edge = columns - j < (pair ? BESIDE_TWO : BESIDE) * W;
+                width = (edge && EDGE == 1 ? 1 : pair ? BESIDE_TWO : BESIDE) * W;
+                sums_of[pair][edge](k, plain, l, least(l + some, all) - 1, rows, columns - j, a, x + j, y + j);
+            }
+        }
     }
 }
 

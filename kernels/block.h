@@ -13,6 +13,8 @@
 enum { f32_LANE = 4, f64_LANE = 2 };
 typedef float f32_lane __attribute__((vector_size(16), aligned(4), may_alias));
 typedef double f64_lane __attribute__((vector_size(16), aligned(8), may_alias));
+typedef float f32_half __attribute__((vector_size(8), aligned(4), may_alias));
+typedef double f64_half __attribute__((vector_size(16), aligned(8), may_alias));
 
 #if VECTOR_BYTES == 64
 typedef __mmask16 f32_edge;
@@ -68,7 +70,20 @@ INLINE f64_vec f64_fma_at(const double *x, f64_vec y, f64_vec z)
     __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(z) : "v"(y), "m"(*x));
     return z;
 }
+/* fma(x, y, z) in place of z: the compiler would rather have it in place of a factor that is needed no more, and move it back. */
+INLINE f32_vec f32_fma_on(f32_vec x, f32_vec y, f32_vec z)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(z) : "v"(y), "v"(x));
+    return z;
+}
+INLINE f64_vec f64_fma_on(f64_vec x, f64_vec y, f64_vec z)
+{
+    __asm__("vfmadd231pd %2, %1, %0" : "+v"(z) : "v"(y), "v"(x));
+    return z;
+}
 #else
+#define f32_fma_on f32_fma
+#define f64_fma_on f64_fma
 INLINE f32_vec f32_fma_at(const float *x, f32_vec y, f32_vec z) { return f32_fma(*x - (f32_vec){ 0 }, y, z); }
 INLINE f64_vec f64_fma_at(const double *x, f64_vec y, f64_vec z) { return f64_fma(*x - (f64_vec){ 0 }, y, z); }
 #endif
@@ -160,6 +175,35 @@ INLINE void f64_put_lane(double *p, int64_t n, f64_lane x)
     for (int64_t i = 0; i < 2 && i < n; i++) p[i] = x[i];
 }
 #endif
+
+/* The same of each x[i] to p + i step. Four vectors take fewer shuffles together, and whole lanes no shuffle on their way to memory. */
+#if VECTOR_BYTES == 64
+#define TWO_LANES(x, y, which) (f32_vec)_mm512_shuffle_f32x4((__m512)(x), (__m512)(y), which)
+INLINE void f32_put_four(float *p, int64_t step, int64_t n, const f32_vec *x)
+{
+    const f32_vec low = TWO_LANES(x[0], x[1], 0x44) + TWO_LANES(x[0], x[1], 0xEE), high = TWO_LANES(x[2], x[3], 0x44) + TWO_LANES(x[2], x[3], 0xEE);
+    const __m512 all = (__m512)(TWO_LANES(low, high, 0x88) + TWO_LANES(low, high, 0xDD));
+#define SUM(i) (f32_lane)_mm512_extractf32x4_ps(all, i)
+#define WHOLE_SUM(i) *(f32_lane *)(p + i * step) = SUM(i)
+#define FIRST_OF_SUM(i) f32_put_lane(p + i * step, n, SUM(i))
+    if (n >= 4) WHOLE_SUM(0), WHOLE_SUM(1), WHOLE_SUM(2), WHOLE_SUM(3);
+    else FIRST_OF_SUM(0), FIRST_OF_SUM(1), FIRST_OF_SUM(2), FIRST_OF_SUM(3);
+#undef SUM
+#undef WHOLE_SUM
+#undef FIRST_OF_SUM
+}
+#else
+#define f32_put_four(p, step, n, x) (void)0
+#endif
+INLINE void f32_put_across(const int rows, float *p, int64_t step, int64_t n, const f32_vec *x)
+{
+    if (VECTOR_BYTES == 64 && rows == 4) f32_put_four(p, step, n, x);
+    else UNROLL for (int i = 0; i < rows; i++) f32_put_lane(p + i * step, n, f32_across(x[i]));
+}
+INLINE void f64_put_across(const int rows, double *p, int64_t step, int64_t n, const f64_vec *x)
+{
+    UNROLL for (int i = 0; i < rows; i++) f64_put_lane(p + i * step, n, f64_across(x[i]));
+}
 
 /* Lane j of x[i] and lane i of x[j] change places. */
 #if VECTOR_BYTES == 64

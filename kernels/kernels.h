@@ -115,15 +115,21 @@ typedef void gr_attention_dx_fn(int64_t rows, int64_t n, int64_t seen, int64_t s
 typedef void gr_lstm_fn(int64_t rows, int64_t n, const void *a, const void *b, const void *c, int64_t cs, void *y);
 typedef void gr_lstm_back_fn(int64_t rows, int64_t n, const void *y, const void *c, int64_t cs, const void *dy, const void *dh, void *dc, void *da);
 
-/* c = a b: c[i cs + j] = sum_k a[i as[0] + k as[1]] b[k bs[0] + j bs[1]] for i < m and j < n; scratch as gemm_scratch says, for
- * this size or a larger one. c is made of gemm_units; gemm_part does those from first to end - 1, whose bits do not depend on how
- * they are cut, with scratch as gemm_part_scratch says. */
+/* c = a b: c[i cs + j] = sum_k a[i as[0] + k as[1]] b[k bs[0] + j bs[1]] for i < m and j < n. c is made of gemm_units; gemm_part does
+ * those from first to end - 1, up to INT64_MAX for all, whose bits do not depend on how they are cut. It needs gemm_part_scratch bytes,
+ * often 0, or the gemm_scratch of any size as large; they begin a line of 64. The loops are in the table. */
+typedef struct gr_gemm_loops gr_gemm_loops;
 typedef struct gr_gemm_size {
     int64_t m, n, k, as[2], bs[2], cs;
 } gr_gemm_size;
-typedef void gr_gemm_fn(int64_t m, int64_t n, int64_t k, const void *a, const int64_t as[2], const void *b,
-                        const int64_t bs[2], void *c, int64_t cs, void *scratch);
-typedef void gr_gemm_part_fn(const gr_gemm_size *s, int64_t first, int64_t end, const void *a, const void *b, void *c, void *scratch);
+void gr__gemm_part(const gr_gemm_loops *l, const gr_gemm_size *s, int64_t first, int64_t end, const void *a, const void *b, void *c, void *scratch);
+int64_t gr__gemm_units(const gr_gemm_loops *l, const gr_gemm_size *s);
+size_t gr__gemm_part_scratch(const gr_gemm_loops *l, const gr_gemm_size *s);
+size_t gr__gemm_scratch(const gr_gemm_loops *l, int64_t m, int64_t n, int64_t k);
+static inline void gr__gemm(const gr_gemm_loops *l, const gr_gemm_size *s, const void *a, const void *b, void *c, void *scratch)
+{
+    gr__gemm_part(l, s, 0, INT64_MAX, a, b, c, scratch);
+}
 
 /* Makes elements first to first + count - 1 of y, the first of them at y[0], of what k describes. */
 typedef void gr_maker_fn(const void *k, int64_t first, int64_t count, void *y);
@@ -209,11 +215,7 @@ typedef struct gr_kernel_table {
     gr_adam_fn *adam[GR_K_TYPES];
     gr_maker_fn *affine[GR_K_TYPES];
     gr_affine_adjoint_fn *affine_adjoint[GR_K_TYPES];
-    gr_gemm_fn *gemm[GR_K_TYPES];
-    gr_gemm_part_fn *gemm_part[GR_K_TYPES];
-    size_t (*gemm_scratch)(int64_t m, int64_t n, int64_t k, int type); /* bytes, 64-byte aligned */
-    int64_t (*gemm_units)(const gr_gemm_size *s, int type);
-    size_t (*gemm_part_scratch)(const gr_gemm_size *s, int type);      /* often 0 */
+    const gr_gemm_loops *gemm[GR_K_TYPES];
     const gr_conv_loops *conv[GR_K_TYPES];
     gr_pool2d_fn *argmax_pool2d[GR_K_TYPES];
     gr_max_tiles_fn *max_tiles[GR_K_TYPES];

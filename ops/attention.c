@@ -79,7 +79,8 @@ static matrix dense(char *data, int64_t rows, int64_t cols) { return (matrix){ d
 /* c = a b; the rows of c have unit steps */
 static void multiply(const work *w, matrix a, matrix b, matrix c, char *scratch)
 {
-    w->kt->gemm[w->type](a.rows, b.cols, a.cols, a.data, a.stride, b.data, b.stride, c.data, c.stride[0], scratch + w->products);
+    const gr_gemm_size s = { a.rows, b.cols, a.cols, { a.stride[0], a.stride[1] }, { b.stride[0], b.stride[1] }, c.stride[0] };
+    gr__gemm(w->kt->gemm[w->type], &s, a.data, b.data, c.data, scratch + w->products);
 }
 
 static int64_t whole_lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -94,7 +95,7 @@ static bool begin(const gr_tensor *y, gr_tensor *const *in, const attention_attr
     int64_t most = 0; /* of the sizes of any product */
     for (int i = 0; i < 4; i++) most = size[i] > most ? size[i] : most;
     w->dp = whole_lines(rows * keys * w->size), w->part = 2 * w->dp, w->products = w->part + whole_lines(keys * (depth > wide ? depth : wide) * w->size);
-    w->bytes = (size_t)w->products + w->kt->gemm_scratch(most, most, most, w->type);
+    w->bytes = (size_t)w->products + gr__gemm_scratch(w->kt->gemm[w->type], most, most, most);
     w->blocks = (y->dims[r - 2] + ROWS - 1) / ROWS;
     w->ns = (double)(rows * keys) / (a->causal ? 2 : 1) * (0.5 + pairs * (double)(depth + wide) / (w->type == GR_K_F32 ? 75 : 37));
     const double all = w->ns * (double)(gr__count(r - 2, y->dims) * w->blocks);

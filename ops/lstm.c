@@ -82,7 +82,7 @@ static bool run_blocks(run *j, int64_t n, int64_t k, gr_range_fn *fn)
     const sizes *s = &j->s;
     const double ns = (double)(s->steps * s->rows * s->hidden) * (UNIT_NS + 4 * (double)s->hidden / (j->type == GR_K_F32 ? 75 : 37));
     j->blocks = (s->rows + ROWS - 1) / ROWS;
-    j->bytes = (size_t)j->product + (j->kt->gemm_scratch(s->rows < ROWS ? s->rows : ROWS, n, k, j->type) + 63) / 64 * 64;
+    j->bytes = (size_t)j->product + (gr__gemm_scratch(j->kt->gemm[j->type], s->rows < ROWS ? s->rows : ROWS, n, k) + 63) / 64 * 64;
     gr_block *block = gr__block_new(j->y->ctx, j->bytes * (size_t)gr__parallel_workers(j->y->ctx, ns));
     if (!block) return false;
     j->scratch = gr__block_data(block);
@@ -94,14 +94,15 @@ static bool run_blocks(run *j, int64_t n, int64_t k, gr_range_fn *fn)
 static void forward_blocks(void *user, int64_t begin, int64_t end, int worker)
 {
     const run *j = user;
-    const int64_t n = j->s.hidden;
+    const gr_gemm_loops *l = j->kt->gemm[j->type];
+    const int64_t n = j->s.hidden, *ws = gr__stride(j->w);
     char *a = j->scratch + (size_t)worker * j->bytes;
     for (int64_t block = begin; block < end; block++) {
         const int64_t r = block_begin(j, block), rows = block_begin(j, block + 1) - r;
         for (int64_t t = 0; t < j->s.steps; t++) {
             int64_t hs, cs;
             const char *h = before(j, j->h, t, r, H, &hs), *c = before(j, j->c, t, r, C, &cs);
-            j->kt->gemm[j->type](rows, 4 * n, n, h, (int64_t[]){ hs, 1 }, j->w->data, gr__stride(j->w), a, 4 * n, a + j->product);
+            gr__gemm(l, &(gr_gemm_size){ rows, 4 * n, n, { hs, 1 }, { ws[0], ws[1] }, 4 * n }, h, j->w->data, a, a + j->product);
             j->kt->lstm[j->type](rows, n, row_of(j, j->x, t * j->s.rows + r, 4 * n), a, c, cs, part_of(j, j->y, t, r, H));
         }
     }
@@ -130,7 +131,8 @@ static bool weight_gradient(gr_tensor *y, const sizes *s, gr_tensor *da, gr_tens
 static void backward_blocks(void *user, int64_t begin, int64_t end, int worker)
 {
     const run *j = user;
-    const int64_t n = j->s.hidden;
+    const gr_gemm_loops *l = j->kt->gemm[j->type];
+    const int64_t n = j->s.hidden, *ws = gr__stride(j->w);
     for (int64_t block = begin; block < end; block++) {
         const int64_t r = block_begin(j, block), rows = block_begin(j, block + 1) - r;
         char *dh = row_of(j, j->dh, r, n), *dc = row_of(j, j->dc, r, n);
@@ -140,7 +142,7 @@ static void backward_blocks(void *user, int64_t begin, int64_t end, int worker)
             char *da = row_of(j, j->da, t * j->s.rows + r, 4 * n);
             j->kt->lstm_back[j->type](rows, n, part_of(j, j->y, t, r, H), c, cs, part_of(j, j->dy, t, r, H), dh, dc, da);
             if (t || j->first)
-                j->kt->gemm[j->type](rows, n, 4 * n, da, (int64_t[]){ 4 * n, 1 }, j->w->data, gr__stride(j->w), dh, n, j->scratch + (size_t)worker * j->bytes);
+                gr__gemm(l, &(gr_gemm_size){ rows, n, 4 * n, { 4 * n, 1 }, { ws[0], ws[1] }, n }, da, j->w->data, dh, j->scratch + (size_t)worker * j->bytes);
         }
     }
 }

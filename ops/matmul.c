@@ -30,7 +30,7 @@ static bool matmul_shape(gr_call *k)
 #define READ_NS 0.02 /* for an element */
 
 typedef struct product {
-    const gr_kernel_table *kt;
+    const gr_gemm_loops *l;
     gr_gemm_size s;
     const gr_tensor *a, *b, *y;
     int64_t units;      /* of one matrix */
@@ -51,7 +51,7 @@ static void multiply_parts(void *user, int64_t first, int64_t last, int worker)
         next = end - begin < all ? end : begin + all;
         gr__unravel(matrix, p->y->ndim - 2, p->y->dims, index);
         for (int d = 0; d < p->y->ndim - 2; d++) ao += index[d] * as[d], bo += index[d] * bs[d];
-        p->kt->gemm_part[gr__kt(p->y)](&p->s, unit, unit + next - begin, p->a->data + ao * size, p->b->data + bo * size,
+        gr__gemm_part(p->l, &p->s, unit, unit + next - begin, p->a->data + ao * size, p->b->data + bo * size,
                                        p->y->data + matrix * p->s.m * p->s.n * size, p->bytes > 0 ? p->scratch + (size_t)worker * p->bytes : NULL);
     }
 }
@@ -82,9 +82,8 @@ static int64_t parts_of(const product *p, double share, int workers)
 
 static bool multiply_shared(const gr_gemm_size *s, double ns, int workers, const gr_tensor *a, const gr_tensor *b, gr_tensor *y)
 {
-    const int type = gr__kt(y);
-    product p = { .kt = gr__kernels(), .a = a, .b = b, .y = y, .s = *s };
-    p.units = p.kt->gemm_units(s, type), p.bytes = p.kt->gemm_part_scratch(s, type);
+    product p = { .l = gr__kernels()->gemm[gr__kt(y)], .a = a, .b = b, .y = y, .s = *s };
+    p.units = gr__gemm_units(p.l, s), p.bytes = gr__gemm_part_scratch(p.l, s);
     p.all = gr__count(y->ndim - 2, y->dims) * p.units;
     p.parts = parts_of(&p, ns / workers, workers);
     gr_block *scratch = p.bytes > 0 ? gr__block_new(y->ctx, p.bytes * (size_t)workers) : NULL;
@@ -113,11 +112,11 @@ bool gr__multiply(gr_tensor *a, bool ta, gr_tensor *b, bool tb, gr_tensor *y)
     const int workers = gr__parallel_workers(y->ctx, ns);
     if (r > 2 || workers > 1) return multiply_shared(&s, ns, workers, a, b, y);
     /* One matrix. To ask what a little product needs would take as long as the product. */
-    const gr_kernel_table *kt = gr__kernels();
-    const size_t bytes = is_little ? 0 : kt->gemm_part_scratch(&s, type);
+    const gr_gemm_loops *l = gr__kernels()->gemm[type];
+    const size_t bytes = is_little ? 0 : gr__gemm_part_scratch(l, &s);
     gr_block *block = bytes > sizeof little ? gr__block_new(y->ctx, bytes) : NULL;
     if (bytes > sizeof little && !block) return false;
-    kt->gemm_part[type](&s, 0, INT64_MAX, a->data, b->data, y->data, block ? gr__block_data(block) : little);
+    gr__gemm(l, &s, a->data, b->data, y->data, block ? gr__block_data(block) : little);
     if (block) gr__block_unref(y->ctx, block);
     return true;
 }

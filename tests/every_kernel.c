@@ -367,18 +367,18 @@ static bool product_agrees(const gr_kernel_table *t, int type, int64_t m, int64_
     const size_t size = type_size[type];
     const int64_t step = order & 4 ? 2 : 1, gap = 3, cs = n + gap, span = (m - 1) * cs + n;
     const gr_gemm_size s = { m, n, k, { order & 1 ? step : step * k, order & 1 ? step * m : step }, { order & 2 ? step : step * n, order & 2 ? step * k : step }, cs };
-    const int64_t units = t->gemm_units(&s, type), cut[] = { 0, units / 3, units - 1, units };
+    const int64_t units = gr__gemm_units(t->gemm[type], &s), cut[] = { 0, units / 3, units - 1, units };
     const int64_t every = m * n * k > 2000000 ? 97 : 1; /* of the large ones, a sample */
-    char *a = place(g[0], step * m * k, size, k % 2 ? 0 : -1), *b = place(g[1], step * n * k, size, k % 2 ? 0 : -1), *scratch = place(g[4], (int64_t)t->gemm_part_scratch(&s, type), 1, -1);
+    char *a = place(g[0], step * m * k, size, k % 2 ? 0 : -1), *b = place(g[1], step * n * k, size, k % 2 ? 0 : -1), *scratch = place(g[4], (int64_t)gr__gemm_part_scratch(t->gemm[type], &s), 1, -1);
     char *c[2] = { place(g[2], span, size, k % 2 ? 0 : -1), place(g[3], span, size, k % 2 ? 0 : -1) };
-    if (t->gemm_part_scratch(&s, type) > t->gemm_scratch(m, n, k, type)) return printf("# gemm_scratch is too small\n"), false;
+    if (gr__gemm_part_scratch(t->gemm[type], &s) > gr__gemm_scratch(t->gemm[type], m, n, k)) return printf("# gemm_scratch is too small\n"), false;
     fill(a, type, step * m * k, 1, true), fill(b, type, step * n * k, 2, true);
     for (int wild = 0; wild < (k > 0 ? 2 : 1); wild++) {
         if (wild) set_element(a, type, 0, INFINITY), set_element(b, type, 0, 0);
         for (int64_t i = 0; i < span; i++) set_element(c[0], type, i, -77), set_element(c[1], type, i, -77);
-        t->gemm_part[type](&s, 0, INT64_MAX, a, b, c[0], scratch);
+        gr__gemm_part(t->gemm[type], &s, 0, INT64_MAX, a, b, c[0], scratch);
         for (int i = 0; i < 3; i++)
-            if (cut[i] < cut[i + 1]) t->gemm_part[type](&s, cut[i], cut[i + 1], a, b, c[1], scratch);
+            if (cut[i] < cut[i + 1]) gr__gemm_part(t->gemm[type], &s, cut[i], cut[i + 1], a, b, c[1], scratch);
         if (memcmp(c[0], c[1], (size_t)span * size) != 0) return printf("# %s: %lldx%lldx%lld order %d: parts differ from the whole\n", t->isa, (long long)m, (long long)k, (long long)n, order), false;
         for (int64_t i = 0; i < span; i += every) {
             const int64_t r = i / cs, q = i % cs;
@@ -398,10 +398,10 @@ static bool gemm_agrees(const gr_kernel_table *t, int type)
     static const int64_t sizes[] = { 1, 2, 3, 6, 17, 33, 70 }, large[][3] = { { 90, 90, 1030 }, { 800, 70, 700 }, { 3, 300, 900 }, { 300, 2, 900 }, { 31, 150, 40 }, { 90, 100, 720 }, { 2700, 10, 100 }, { 31, 60, 40 }, { 300, 100, 3 },
                                                                    { 1, 60, 40 }, { 2, 60, 40 }, { 1, 110, 40 }, { 3, 110, 40 }, { 110, 3, 40 }, { 31, 10, 120 }, { 33, 9, 100 } };
     enum { SIZES = sizeof sizes / sizeof *sizes, LARGE = sizeof large / sizeof *large };
-    const size_t bytes[] = { 2 * 800 * 700 * 8, 2 * 800 * 700 * 8, 800 * 80 * 8, 800 * 80 * 8, t->gemm_scratch(800, 300, 1030, type) };
+    const size_t bytes[] = { 2 * 800 * 700 * 8, 2 * 800 * 700 * 8, 800 * 80 * 8, 800 * 80 * 8, gr__gemm_scratch(t->gemm[type], 800, 300, 1030) };
     guarded g[5];
     for (int i = 0; i < 5; i++) g[i] = guarded_new(bytes[i] / 4096 + 1);
-    bool ok = t->gemm_scratch(GR_LITTLE, GR_LITTLE, GR_LITTLE, type) <= GR_LITTLE_SCRATCH;
+    bool ok = gr__gemm_scratch(t->gemm[type], GR_LITTLE, GR_LITTLE, GR_LITTLE) <= GR_LITTLE_SCRATCH;
     for (int i = 0; i < SIZES * SIZES; i++)
         for (int64_t k = 0; k <= (small ? 10 : 300) && ok; k = k < 3 ? k + 1 : k * 3 + 1)
             for (int order = 0; order < 5 && ok; order++) ok = product_agrees(t, type, sizes[i / SIZES], sizes[i % SIZES], k, order, g);
