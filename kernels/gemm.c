@@ -67,8 +67,14 @@ static void exchange(int64_t *a, int64_t *b)
     *a = *b, *b = c;
 }
 
+/* Is it one tile, of steps that take no longer than what would spare some of them? */
+static inline bool is_tiny(const gr_gemm_loops *l, const gr_gemm_size *s) { return s->m <= l->rows && s->n <= l->width && s->k < CHUNK && s->bs[1] == 1; }
+
 /* Is c^T = b^T a^T done for it? */
-static inline bool is_swapped(const gr_gemm_loops *l, const gr_gemm_size *s) { return s->n <= FEW && s->n < s->m && (s->as[0] == 1 || s->k >= 2 * l->width); }
+static inline bool is_swapped(const gr_gemm_loops *l, const gr_gemm_size *s)
+{
+    return s->n <= FEW && s->n < s->m && (s->as[0] == 1 || s->k >= 2 * l->width) && !is_tiny(l, s);
+}
 
 /* Do k steps of a lie on too many pages? */
 static inline bool is_spread(int64_t step, int64_t k, int64_t element) { return step * element >= SPARSE && k * step * element > REACH; }
@@ -76,8 +82,9 @@ static inline bool is_spread(int64_t step, int64_t k, int64_t element) { return 
 /* Is all that a plan could say that tiles read a and b in place, one after the other? To make one takes as long as a small product. */
 static inline bool is_plain(const gr_gemm_loops *l, const gr_gemm_size *s)
 {
-    return s->m > FEW && s->bs[1] == 1 && !is_swapped(l, s) && (s->m <= LARGE * l->rows || (s->n * s->k <= DIRECT && !is_spread(s->as[1], s->k, l->size))) &&
-           (s->k < CHUNK ? s->m * s->n * l->size <= NEAR : s->m * s->k * l->size <= RESIDENT);
+    return is_tiny(l, s) ||
+           (s->m > FEW && s->bs[1] == 1 && !is_swapped(l, s) && (s->m <= LARGE * l->rows || (s->n * s->k <= DIRECT && !is_spread(s->as[1], s->k, l->size))) &&
+            (s->k < CHUNK ? s->m * s->n * l->size <= NEAR : s->m * s->k * l->size <= RESIDENT));
 }
 
 static plan plan_for(const gr_gemm_loops *l, const gr_gemm_size *s)
