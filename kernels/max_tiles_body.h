@@ -59,7 +59,7 @@ INLINE void N(S, tiles)(const gr_pool2d_size *s, bool by_two, int64_t together, 
     const bool stacked = s->h == s->oh * s->kh; /* then all planes are one */
     const int64_t kh = s->kh, kw = by_two ? 2 : s->kw, w = s->w, oh = stacked ? s->planes * s->oh : s->oh, planes = stacked ? 1 : s->planes;
     const int64_t row = together * s->ow, half = together == 2 ? w : W, apart = together == 2 ? kh * w : W, unused = (s->h - s->oh * kh) * w;
-    const N(S, some) whole = N(S, some_of)(W, half, apart), last = N(S, some_of)(row % W, half, apart), lone = together == 2 ? N(S, some_of)(s->ow, half, apart) : last;
+    const N(S, some) whole = N(S, some_of)(row < W ? row : W, half, apart), last = N(S, some_of)(row % W, half, apart), lone = together == 2 ? N(S, some_of)(s->ow, half, apart) : last;
     for (int64_t p = 0; p < planes; p++) {
         for (int64_t i = 0; i < oh; i += together) {
             const int64_t windows = oh - i < together ? s->ow : row, across = i + together < oh ? together : oh - i;
