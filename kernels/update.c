@@ -6,12 +6,6 @@
 
 #include <math.h>
 
-#if VECTOR_BYTES >= 32
-#define FETCH(p) __builtin_prefetch(p + i + 256) /* four arrays are read and three written: more than the processor foresees */
-#else
-#define FETCH(p) (void)p /* it has time enough */
-#endif
-
 #define BODY "kernels/update_body.h"
 #include "kernels/own_types.h"
 

@@ -40,7 +40,6 @@ static void N(S, adam)(int64_t n, const gr_adam_args *h, void *w_, const void *g
     const T *const g = g_;
     for (int64_t i = 0; i < n; i += N(S, W)) {
         const int64_t some = n - i;
-        FETCH(w), FETCH(g), FETCH(m), FETCH(v);
         const vec old = N(S, take)(w + i, some, none), d = N(S, fma)(decay, old, N(S, take)(g + i, some, none));
         const vec first = N(S, fma)(b1, N(S, take)(m + i, some, none), c1 * d);
         vec second = N(S, fma)(b2, N(S, take)(v + i, some, none), c2 * d * d);
