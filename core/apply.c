@@ -136,6 +136,13 @@ gr_tensor *gr_requires_grad(gr_tensor *t)
     return t;
 }
 
+void gr__require_no_grad(gr_tensor *leaf)
+{
+    gr_zero_grad(leaf);
+    leaf->flags &= (uint16_t)~GR_T_REQUIRES_GRAD;
+    leaf->walk = 0; /* that an earlier sweep needed it says nothing any more */
+}
+
 gr_tensor *gr_retain_grad(gr_tensor *t)
 {
     if (!gr__usable(t)) return NULL;

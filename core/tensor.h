@@ -262,11 +262,11 @@ void gr__parallel_ranges(gr_ctx *c, int64_t n, double ns, gr_range_fn *fn, void 
 /* The workers that a loop of so many ns may have at most, for their scratch: the same each time, whoever is awake. */
 int gr__parallel_workers(gr_ctx *c, double ns);
 void gr__threads_init(gr_ctx *c);
-/* processors.c: how many the process may use, at least 1; and how many of so many, by the quotas of its control groups, whose
- * files lie below root */
-int gr__processors(void);
-int gr__processors_within(const char *root, int most);
 void gr__threads_free(gr_ctx *c);
+
+/* processors.c */
+int gr__processors(void); /* that the process may use, at least 1 */
+int gr__processors_within(const char *root, int most); /* of so many, by the quotas of its control groups, whose files lie below root */
 
 /* tensor.c */
 static inline size_t gr__type_size(gr_type t) { return t == GR_F32 ? 4 : t == GR_BOOL ? 1 : 8; }
@@ -330,6 +330,7 @@ gr_tensor *gr__clone_into(gr_scope *s, gr_tensor *t); /* a leaf with the same me
 /* gr_apply where there is nothing left to find out: inputs that gr__alike says fit, of an operation GR_OP_KERNEL that has no
  * shape function, takes n of them, a or a and b, and reads neither sizes nor attributes from its call. */
 gr_tensor *gr__apply_alike(const gr_op *op, int n, gr_tensor *a, gr_tensor *b);
+void gr__require_no_grad(gr_tensor *leaf); /* from now on, in sweeps through what was recorded before as well */
 
 /* print.c */
 typedef struct gr_text { /* a buffer that counts what it cannot hold, like snprintf */

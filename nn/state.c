@@ -199,9 +199,7 @@ static bool freeze_visit(gr__walk *w, gr_module *m, int level)
     (void)w, (void)level;
     for (int i = 0; i < m->num_entries; i++) {
         if (m->entry[i].buffer) continue;
-        gr_zero_grad(m->entry[i].t);
-        m->entry[i].t->flags &= (uint16_t)~GR_T_REQUIRES_GRAD;
-        m->entry[i].t->walk = 0;
+        gr__require_no_grad(m->entry[i].t);
     }
     return true;
 }

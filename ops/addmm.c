@@ -67,8 +67,7 @@ static bool addmm_forward(const gr_call *k, gr_tensor *y)
     if (gr__few_steps(y, x->dims[1])) return gr__combine_rows(b, x, false, w, false, y);
     if (!gr__multiply(x, false, w, false, y)) return false;
     addition j = { gr__kernels()->ew[GR_EW_add][gr__kt(y)], b, y };
-    if (y->numel > 0 && y->numel <= GR_LITTLE * GR_LITTLE) some_rows(&j, 0, y->dims[0], 0);
-    else if (y->numel) gr__parallel_ranges(y->ctx, y->dims[0], 5 + ADD_NS * (double)y->dims[1], some_rows, &j);
+    if (y->numel) gr__parallel_ranges(y->ctx, y->dims[0], 5 + ADD_NS * (double)y->dims[1], some_rows, &j);
     return true;
 }
 

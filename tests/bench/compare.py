@@ -104,7 +104,7 @@ def shown(seconds):
     return f"{seconds / scale:.{digits}f} {unit}"
 
 
-def compare(name, ours, peers, rounds, span, clock, steady=lambda: True):
+def compare(name, ours, peers, rounds, span, clock, steady):
     """Our times, and of the fastest peer its name, its times and the ratios: lists with an entry for each round. And how many rounds did
     not count, since the machine was not steady before or after: at most three for each that does."""
     named = [(words, p) for words, p in peers if p.slice(name, span, clock) is not None]
@@ -182,7 +182,7 @@ def main():
         settings = [("one thread", [bench, "serve"], {}) if o.alone else ("", many, {})]
     peers = [(words, Side(command, rename, **env)) for words, command, env in settings]
     busy = subprocess.Popen([sys.executable, "-c", "import os\nos.sched_setaffinity(0, {os.cpu_count() - 1})\nwhile True: pass"]) if o.busy else None
-    processors = Side([bench, "processors", str(o.threads)])
+    machine_side = [Side([bench, "processors", str(o.threads)])] if o.steady else []
     wall = o.wall or o.threads > 1
     peer = "ours" + f" at another case, {o.against}" * bool(o.against) + " with one thread" * o.alone
     if not o.alone and not o.against:
@@ -192,10 +192,10 @@ def main():
           f"{2 + 2 * len(peers)} slices of {o.slice} s of processor time{', timed by the clock' if wall else ''}.\n")
     print("| case | what | ours | peer | its settings | peer / ours | quartiles |\n|---|---|---|---|---|---|---|", flush=True)
     def steady():
-        return processors.slice("processors", 0.04, 0) >= 0.95 * o.threads
+        return all(side.slice("processors", 0.04, 0) >= 0.95 * o.threads for side in machine_side)
 
     for name, unit, words in cases:
-        mine, which, theirs, ratio, dropped = compare(name, ours, peers, o.rounds, o.slice, 0 if wall else 1, *[steady] * o.steady)
+        mine, which, theirs, ratio, dropped = compare(name, ours, peers, o.rounds, o.slice, 0 if wall else 1, steady)
         per = "" if unit == "step" else f" / {unit}"
         row = [name, words, shown(statistics.median(mine)) + per if mine else ""]
         if theirs:
@@ -207,7 +207,7 @@ def main():
         if o.steady:
             row[-1] += f"; {dropped} of {dropped + len(mine)} rounds dropped"
         print("| " + " | ".join(row) + " |", flush=True)
-    for side in [ours, processors, *(side for _, side in peers)]:
+    for side in [ours, *machine_side, *(side for _, side in peers)]:
         side.close()
     if busy:
         busy.kill()
