@@ -25,7 +25,6 @@ enum {
 #endif
 };
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #define BODY "kernels/affine_body.h"
 #include "kernels/own_types.h"

@@ -53,10 +53,10 @@ INLINE void N(S, sums)(const int some, const bool edge, const gr_affine *k, bool
     int64_t step[THREE];
     vec s[THREE][BESIDE_TWO];
     N(S, edge) part[BESIDE_TWO];
-    UNROLL for (int v = 0; v < vectors; v++) part[v] = N(S, first)(columns < v * W ? 0 : least(columns - v * W, W));
+    UNROLL for (int v = 0; v < vectors; v++) part[v] = N(S, first)(columns < v * W ? 0 : gr__least(columns - v * W, W));
 #define AT(p, v) (edge ? N(S, load_edge)((p) + (v) * W, part[v]) : N(S, load)((p) + (v) * W))
     UNROLL for (int q = 0; q < some; q++) {
-        const int64_t number = least(first + q, last);
+        const int64_t number = gr__least(first + q, last);
         const bool is_plain = plain && number == 0;
         c[q] = is_plain ? &one : a + (number - plain) * k->as[1], step[q] = is_plain ? 0 : k->as[0];
         y[q] = sums + number * n;
@@ -101,7 +101,7 @@ static void N(S, affine_adjoint)(const gr_affine *k, bool plain, int64_t first, 
             for (int64_t j = 0, width; j < columns; j += width) {
                 const bool pair = some == TWO && (BESIDE_TWO == BESIDE || columns - j > BESIDE * W), edge = columns - j < (pair ? BESIDE_TWO : BESIDE) * W;
                 width = (edge && EDGE == 1 ? 1 : pair ? BESIDE_TWO : BESIDE) * W;
-                sums_of[pair][edge](k, plain, l, least(l + some, all) - 1, rows, columns - j, a, x + j, y + j);
+                sums_of[pair][edge](k, plain, l, gr__least(l + some, all) - 1, rows, columns - j, a, x + j, y + j);
             }
         }
     }

@@ -28,7 +28,6 @@
 #define BLOCK_BYTES 524288 /* of images side by side and their results: half of a second-level cache */
 #define STRIP_BYTES 40960  /* of them in conv2d_weight, for one tile of sums: most of a first-level cache */
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static void *after(void *p, size_t bytes) { return (char *)p + bytes; }
@@ -61,7 +60,7 @@ static int64_t first_of(const axis *x, int64_t f) { return most(0, up(-shift_of(
 static int64_t end_of(const axis *x, int64_t f)
 {
     int64_t room = x->size - shift_of(x, f);
-    return room <= 0 ? 0 : least(x->len, up(room, x->stride));
+    return room <= 0 ? 0 : gr__least(x->len, up(room, x->stride));
 }
 
 /* The taps of a phase, from .. to - 1 of so many whose first begins at lead, that some of the elements first .. last of dx has in
@@ -78,7 +77,7 @@ static axis axis_of(int64_t size, int64_t taps, int64_t out, int64_t stride, int
     axis x = { .size = size, .taps = taps, .out = out, .stride = stride, .padding = padding, .dilation = dilation };
     x.period = stride / gcd(stride, dilation);
     x.step = lead_of(&x, x.period);
-    x.phases = least(taps, x.period);
+    x.phases = gr__least(taps, x.period);
     x.len = out + lead_of(&x, taps - 1);
     return x;
 }
@@ -107,7 +106,7 @@ static size_t rounded(double elements, size_t size) { return elements * (double)
 static int64_t band_of(int64_t rows, int64_t line, int64_t channels, size_t size, int64_t tile)
 {
     const double fits = BAND_BYTES / ((double)most(channels, 1) * (double)line * (double)size);
-    return most(1, least(rows, most((int64_t)fits, up(LEAST_TILES * tile, line))));
+    return most(1, gr__least(rows, most((int64_t)fits, up(LEAST_TILES * tile, line))));
 }
 
 static int rows_of(const gr_conv_loops *l, int64_t n) { return n ? (int)up(n, up(n, l->rows)) : 1; }
@@ -150,7 +149,7 @@ static plan plan_of(const gr_conv_loops *l, const gr_conv2d_size *s)
     p.narrow_bytes = rounded((double)(s->cout + l->rows) * (double)p.narrow, size);
     p.full_bytes = rounded((double)(s->cin + l->rows) * (double)p.full, size);
     const double each = (double)p.image_bytes + out * (double)p.wide * (double)size;
-    p.images = p.lanes > 1 ? 1 : least(most(s->n, 1), most(CHUNK_LEAST, (int64_t)(CHUNK_BYTES / each)));
+    p.images = p.lanes > 1 ? 1 : gr__least(most(s->n, 1), most(CHUNK_LEAST, (int64_t)(CHUNK_BYTES / each)));
     const int64_t strips = up(p.runs * (l->dots * p.run + p.line) * l->size, STRIP_BYTES);
     p.strip = p.lanes > 1 ? up(p.runs, strips) : p.images;
     p.sums_bytes = rounded((p.strip < p.runs ? out * ((double)s->cin * taps + 1) : l->dots * l->taps) * (double)width + 64, size);
@@ -260,12 +259,12 @@ void gr__conv2d(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t first, 
     void *b = scratch, *wide = after(b, p.image_bytes);
     memset(b, 0, p.image_bytes);
     for (int64_t n = first; n < end; n += p.lanes) {
-        const int64_t images = least(p.lanes, end - n);
+        const int64_t images = gr__least(p.lanes, end - n);
         spread(&p, images, image, s->groups * s->cin, at(l, x, n * image), b);
         for (int64_t g = 0; g < s->groups; g++) {
             const gr_conv_taps k = { 1, count, 0, packed, at(l, start, g * blocks * mr), at(l, a, g * panel), mr * count };
             for (int64_t r = 0; r < s->oh; r += p.band) {
-                const int64_t rows = least(p.band, s->oh - r), runs = p.lanes > 1 ? rows : 1, run = p.lanes > 1 ? p.run : (rows - 1) * p.line + s->ow;
+                const int64_t rows = gr__least(p.band, s->oh - r), runs = p.lanes > 1 ? rows : 1, run = p.lanes > 1 ? p.run : (rows - 1) * p.line + s->ow;
                 for (int64_t i = 0; i < runs; i++)
                     l->product(blocks, mr, run, &k, at(l, b, g * s->cin * p.channel + (r + i) * p.line), at(l, wide, i * p.next), p.narrow);
                 move_results(&p, (way){ true, images, results }, s->cout, rows, at(l, y, n * results + g * result + r * s->ow), wide, p.narrow, p.next);
@@ -316,7 +315,7 @@ static void phase_product(const gr_conv2d_size *s, const plan *p, int64_t a, int
     const int64_t row_lead = lead_of(&p->row, a), column_lead = lead_of(&p->col, b);
     for (int64_t j = 0, n; j < p->col.len; j += n) {
         int64_t top, low, left, right;
-        n = j == 0 && p->col.len % 3 == 2 ? 1 : least(3, p->col.len - j); /* one at either end, where taps are few, not two */
+        n = j == 0 && p->col.len % 3 == 2 ? 1 : gr__least(3, p->col.len - j); /* one at either end, where taps are few, not two */
         taps_at(&p->col, column_lead, columns, j, j + n - 1, &left, &right);
         for (int64_t r = 0; r < rows; r++) {
             const int64_t q = r * p->line + j * p->lanes;
@@ -340,14 +339,14 @@ void gr__conv2d_input(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t f
     if (p.row.stride > 1 || p.col.stride > 1) memset(at(l, dx, first * image), 0, (size_t)((end - first) * image * l->size)); /* some have no tap */
     memset(b, 0, p.gradient_bytes);
     for (int64_t n = first; n < end && s->cin > 0; n += p.lanes) {
-        const int64_t images = least(p.lanes, end - n);
+        const int64_t images = gr__least(p.lanes, end - n);
         move_results(&p, (way){ false, images, result }, s->groups * s->cout, p.row.out, at(l, dy, n * result), at(l, b, p.lead), p.gradient, p.line);
         for (int64_t g = 0; g < s->groups; g++)
             for (int64_t f = 0, before = 0; f < phases; f++) {
                 const int64_t fa = f / p.col.phases, fb = f % p.col.phases, last = end_of(&p.row, fa);
                 const gr_conv_taps k = { .offset = offset + before, .start = start, .a = at(l, a, g * panel + before * blocks * mr) };
                 for (int64_t i = first_of(&p.row, fa), rows; i < last; i += rows) {
-                    rows = least(p.rows, last - i);
+                    rows = gr__least(p.rows, last - i);
                     phase_product(s, &p, fa, fb, i, rows, &k, at(l, b, g * s->cout * p.gradient), wide);
                     for (int64_t c = 0; c < s->cin; c++)
                         move_phase(&p, (way){ true, images, image }, fa, fb, i, rows, at(l, dx, n * image + (g * s->cin + c) * plane), at(l, wide, c * p.full));
@@ -369,9 +368,9 @@ static void weigh(const gr_conv2d_size *s, const plan *p, int64_t images, const 
     gr_conv_dots d = *all;
     d.n = p->run, d.pitch = p->wide, d.dy_step = dy_step;
     for (int64_t r = 0; r < runs; r += d.images) {
-        d.images = least(p->strip, runs - r);
+        d.images = gr__least(p->strip, runs - r);
         for (int64_t o = 0, mr; o < s->groups * s->cout; o += mr) {
-            mr = least(l->dots, s->cout - o % s->cout);
+            mr = gr__least(l->dots, s->cout - o % s->cout);
             d.dy = at(l, all->dy, o * p->wide + r * dy_step);
             for (int64_t k = 0, nt; k < count + s->bias; k += nt) {
                 const bool weights = k < count;
@@ -391,7 +390,7 @@ void gr__conv2d_weight(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t 
 {
     const plan p = plan_of(l, s);
     const int64_t count = s->cin * s->kh * s->kw, image = s->groups * s->cin * s->h * s->w, result = s->groups * s->cout * s->oh * s->ow;
-    const int64_t chunk = least(p.images, most(1, end - first)), x_step = (int64_t)p.image_bytes / l->size, dy_step = s->groups * s->cout * p.wide;
+    const int64_t chunk = gr__least(p.images, most(1, end - first)), x_step = (int64_t)p.image_bytes / l->size, dy_step = s->groups * s->cout * p.wide;
     int64_t *offset = scratch;
     void *within = after(scratch, p.offset_bytes), *sums = after(within, p.within_bytes), *ones = after(sums, p.sums_bytes);
     void *b = after(ones, p.ones_bytes), *g = after(b, (size_t)chunk * p.image_bytes);
@@ -403,9 +402,9 @@ void gr__conv2d_weight(const gr_conv_loops *l, const gr_conv2d_size *s, int64_t 
     memset(b, 0, (size_t)chunk * p.image_bytes);
     if (p.lanes == 1) memset(g, 0, (size_t)(chunk * dy_step * l->size)); /* what lies between rows */
     for (int64_t n = first; n < end; n += chunk * p.lanes) {
-        const int64_t images = least(chunk * p.lanes, end - n);
+        const int64_t images = gr__least(chunk * p.lanes, end - n);
         for (int64_t m = 0; m < images; m += p.lanes) {
-            const int64_t some = least(p.lanes, images - m), i = m / p.lanes;
+            const int64_t some = gr__least(p.lanes, images - m), i = m / p.lanes;
             spread(&p, some, image, s->groups * s->cin, at(l, x, (n + m) * image), at(l, b, i * x_step));
             move_results(&p, (way){ false, some, result }, s->groups * s->cout, p.row.out, at(l, dy, (n + m) * result), at(l, g, i * dy_step), p.wide, p.next);
         }

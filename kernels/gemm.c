@@ -34,7 +34,6 @@
 #define RESIDENT 524288 /* bytes of a that the second-level cache holds while all of b passes by, a panel at a time: half of 1 MiB */
 #define MOST_BYTES 64   /* of a vector */
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 /* element i of p */
 static inline void *at(const gr_gemm_loops *l, const void *p, int64_t i) { return (char *)p + i * l->size; }
@@ -110,9 +109,9 @@ static bool by_row(const plan *p) { return p->m >= p->n; }
 static int64_t units_of(const plan *p) { return round_up(by_row(p) ? count_of(p->m, p->l->rows) : count_of(p->n, p->width), 4); }
 static void cut(plan *p, int64_t first, int64_t end)
 {
-    const int64_t units = units_of(p), grain = least(p->l->width, p->width), vectors = count_of(p->n, grain);
+    const int64_t units = units_of(p), grain = gr__least(p->l->width, p->width), vectors = count_of(p->n, grain);
     if (by_row(p)) p->row = first * p->m / units, p->m = end * p->m / units - p->row;
-    else p->column = first * vectors / units * grain, p->n = least(p->n, end * vectors / units * grain) - p->column;
+    else p->column = first * vectors / units * grain, p->n = gr__least(p->n, end * vectors / units * grain) - p->column;
 }
 
 /* Elements of packed a, and of packed b: two panels, one of which is made while the other is used, unless MC rows at a time come back
@@ -124,7 +123,7 @@ static int64_t packed_a(const plan *p)
 static int64_t packed_b(const plan *p)
 {
     const int64_t columns = round_up(p->n, p->l->width);
-    return !p->pack_b ? 0 : (p->mc < p->m ? columns : least(columns, 2 * NV * p->l->width)) * p->kc;
+    return !p->pack_b ? 0 : (p->mc < p->m ? columns : gr__least(columns, 2 * NV * p->l->width)) * p->kc;
 }
 static void *panel_at(const plan *p, void *pb, int64_t kc, int64_t j)
 {
@@ -136,16 +135,16 @@ static void *panel_at(const plan *p, void *pb, int64_t kc, int64_t j)
 static void plain(const gr_gemm_loops *l, const gr_gemm_size *p, const void *a, const void *b, void *c)
 {
     const int64_t mr = l->rows, one = l->width, nr = NV * one;
-    gr_gemm_walk s = { .of = p, .columns = least(one, p->n) };
+    gr_gemm_walk s = { .of = p, .columns = gr__least(one, p->n) };
     if (p->m <= mr && p->n <= one) {
         l->tile[p->m][0](&s, a, b, c);
         return;
     }
     const int64_t m = p->m, n = p->n, a_row = p->as[0] * l->size, c_row = p->cs * l->size;
     for (int64_t j = 0, w; j < n; j += w) {
-        w = least(nr, n - j);
+        w = gr__least(nr, n - j);
         if (w < nr && w > one && j > 0) w = nr, j = n - w; /* some once more: one tile instead of two */
-        if (w < nr) w = s.columns = least(one, w);
+        if (w < nr) w = s.columns = gr__least(one, w);
         const char *ai = a, *bj = at(l, b, j);
         char *ci = at(l, c, j);
         for (int64_t i = 0, rows; i < m; i += rows, ai += rows * a_row, ci += rows * c_row) {
@@ -187,7 +186,7 @@ static void dots(const plan *p, const void *a, const void *b, void *c, void *scr
     for (int64_t i = 0; p->pack_a && i < p->m; i++) l->copy(p->k, at(l, scratch, i * p->k), 1, at(l, a, i * p->as[0]), p->as[1]);
     if (p->pack_a) a = scratch;
     for (int64_t i = 0, rows; i < p->m; i += rows) {
-        rows = least(l->dot_rows, p->m - i);
+        rows = gr__least(l->dot_rows, p->m - i);
         l->dots[rows](&s, at(l, a, i * of.as[0]), b, at(l, c, i * of.cs));
     }
 }
@@ -197,7 +196,7 @@ static void block(const plan *p, int64_t k0, int64_t i0, const void *a, const vo
 {
     const gr_gemm_loops *l = p->l;
     const int64_t mr = l->rows, one = l->width, nr = NV * one;
-    const int64_t kc = least(p->kc, p->k - k0), mc = least(p->mc, p->m - i0), tall = p->pack_a && p->n >= nr ? whole_tiles(mc, mr) : 0;
+    const int64_t kc = gr__least(p->kc, p->k - k0), mc = gr__least(p->mc, p->m - i0), tall = p->pack_a && p->n >= nr ? whole_tiles(mc, mr) : 0;
     const int64_t chunks = tall / mr * (kc / CHUNK);
     gr_gemm_size of = { .k = kc, .as = { p->as[0], p->as[1] }, .bs = { p->bs[0], 0 }, .cs = p->cs[0] }, packed = { .k = kc, .as = { 1, mr }, .bs = { nr, 1 }, .cs = p->cs[0] };
     gr_gemm_walk s = { .of = &of, .add = k0 > 0 };
@@ -205,15 +204,15 @@ static void block(const plan *p, int64_t k0, int64_t i0, const void *a, const vo
     bool ready = i0 > 0;
     a = at(l, a, i0 * p->as[0] + k0 * p->as[1]), b = at(l, b, k0 * p->bs[0]), c = at(l, c, i0 * p->cs[0]);
     for (int64_t j = 0, w; j < p->n; j += w) {
-        w = least(p->width, p->n - j);
+        w = gr__least(p->width, p->n - j);
         if (w > nr && w < p->width / 4 * 3) w = nr; /* a wide tile would do too much twice */
-        if (w < nr) w = least(one, w);
+        if (w < nr) w = gr__least(one, w);
         s.half = w - p->width / 2;
         if (w < nr && p->n - j > one && j > 0 && !p->pack_b) w = nr, j = p->n - w; /* some once more: one tile instead of two */
         const void *bj = at(l, b, j * p->bs[1]);
         void *cj = at(l, c, j * p->cs[1]);
         int64_t i = 0;
-        s.columns = least(w, one);
+        s.columns = gr__least(w, one);
         if (p->pack_b) {
             void *to = panel_at(p, pb, kc, j);
             of.bs[0] = packed.bs[0] = round_up(w, one);
@@ -288,6 +287,6 @@ int64_t gr__gemm_units(const gr_gemm_loops *l, const gr_gemm_size *s)
 size_t gr__gemm_scratch(const gr_gemm_loops *l, int64_t m, int64_t n, int64_t k)
 {
     const int64_t width = NV * l->width;
-    const int64_t a = least((m + l->rows) * k, RESIDENT / l->size + l->rows * KC) + FEW * k + 2 * width, b = round_up(n, width) * least(k, KC) + 2 * width * k;
+    const int64_t a = gr__least((m + l->rows) * k, RESIDENT / l->size + l->rows * KC) + FEW * k + 2 * width, b = round_up(n, width) * gr__least(k, KC) + 2 * width * k;
     return (size_t)round_up((a + b) * l->size, 64);
 }

@@ -36,7 +36,6 @@
 #define FETCH_ROWS (VECTOR_BYTES == 32) /* if half as wide a tile moves on by so little that the machine does not see where to */
 #define EARLY 4           /* chunks before a row of c is needed: what comes from memory takes as long as one or two, sometimes four */
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #define BODY "kernels/gemm_loops_body.h"
 #include "kernels/types.h"

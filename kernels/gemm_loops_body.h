@@ -74,7 +74,7 @@ INLINE void N(S, look_ahead)(gr_gemm_ahead *s, int64_t n)
 {
     const T *b = s->b;
     T *pb = s->pb;
-    for (n = least(n, s->left), s->left -= n; n > 0; n--, b += s->b_k) {
+    for (n = gr__least(n, s->left), s->left -= n; n > 0; n--, b += s->b_k) {
         __builtin_prefetch(b + AHEAD * s->b_k, 0, 2), __builtin_prefetch(b + AHEAD * s->b_k + NR - 1, 0, 2);
         if (!pb) continue;
         UNROLL for (int v = 0; v < NV; v++) *(vec *)(pb + v * W) = *(const vec *)(b + v * W);
@@ -101,7 +101,7 @@ static void N(S, large)(const gr_gemm_walk *s, gr_gemm_ahead *next, const void *
     }
     const T *touch = c;
     int64_t k = s->of->k;
-    const int64_t fetch = least(k, (MR / 2 + EARLY) * CHUNK);
+    const int64_t fetch = gr__least(k, (MR / 2 + EARLY) * CHUNK);
     for (; k >= CHUNK; k -= CHUNK) {
         if (k <= fetch && k > fetch - MR / 2 * CHUNK)
             for (int i = 0; i < 2; i++, touch += s->of->cs) __builtin_prefetch(touch, 1), __builtin_prefetch(touch + NR - 1, 1);
@@ -134,8 +134,8 @@ static void N(S, pack)(int64_t n, int64_t kc, const void *x_, int64_t rs, int64_
     const T *x = x_;
     T *out = out_;
     for (int64_t i = 0; i < n; i += width, out += width * kc)
-        for (int64_t count = least(width, n - i), r = (count - 1) / W * W; r >= 0; r -= W) { /* downwards: mends what was overrun */
-            const int64_t some = least(W, count - r);
+        for (int64_t count = gr__least(width, n - i), r = (count - 1) / W * W; r >= 0; r -= W) { /* downwards: mends what was overrun */
+            const int64_t some = gr__least(W, count - r);
             const T *from = x + (i + r) * rs, *row[W];
             T *to = out + r;
             int64_t k = 0;
@@ -144,7 +144,7 @@ static void N(S, pack)(int64_t n, int64_t kc, const void *x_, int64_t rs, int64_
                 for (; k < kc; k++) *(vec *)(to + k * width) = N(S, load_edge)(from + k * cs, mask);
                 continue;
             }
-            for (int64_t q = 0; q < W; q++) row[q] = from + least(q, some - 1) * rs;
+            for (int64_t q = 0; q < W; q++) row[q] = from + gr__least(q, some - 1) * rs;
             for (; cs == 1 && k + LANE <= kc; k += LANE) {
                 vec block[LANE];
                 UNROLL for (int q = 0; q < LANE; q++) block[q] = N(S, lanes)(row + q, k);
@@ -174,7 +174,7 @@ INLINE void N(S, dot_tile)(const int rows, const int all, const gr_gemm_walk *s,
     const T *y[DOTS];
     T apart[DOT_ROWS * DOTS], *to = step == 1 ? c : apart;
     vec acc[DOT_ROWS * DOTS], x[DOT_ROWS];
-    UNROLL for (int q = 0; q < all; q++) y[q] = b + least(q, columns - 1) * s->of->bs[1];
+    UNROLL for (int q = 0; q < all; q++) y[q] = b + gr__least(q, columns - 1) * s->of->bs[1];
     UNROLL for (int i = 0; i < rows * all; i++) acc[i] = (vec){ 0 };
 #define DOT_STEP(LOAD)                                                                                               \
     UNROLL for (int i = 0; i < rows; i++) x[i] = LOAD(a + i * a_row + l);                                            \
@@ -213,7 +213,7 @@ INLINE void N(S, dot)(const int rows, const gr_gemm_walk *s, const T *a, const T
         if (rows > 3 && left <= 2)
             columns = left, N(S, dot_tile)(rows, 2, s, columns, a, b, c);
         else
-            columns = least(rows == 1 ? 8 : 4, left), N(S, dot_tile)(rows, rows == 1 ? 8 : 4, s, columns, a, b, c);
+            columns = gr__least(rows == 1 ? 8 : 4, left), N(S, dot_tile)(rows, rows == 1 ? 8 : 4, s, columns, a, b, c);
 }
 #define DOT(rows)                                                                                                    \
     static void N(S, dot_##rows)(const gr_gemm_walk *s, const void *a, const void *b, void *c) { N(S, dot)(rows < (int)DOT_ROWS ? rows : (int)DOT_ROWS, s, a, b, c); }

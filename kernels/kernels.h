@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+static inline int64_t gr__least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* Element types, numbered as gr_type - 1. */
 enum { GR_K_BOOL, GR_K_I64, GR_K_F32, GR_K_F64, GR_K_TYPES };
 

@@ -12,7 +12,6 @@
 #define COLUMNS 256
 #define SPREAD 4096 /* elements of the image for a block */
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; }
 
@@ -24,11 +23,11 @@ typedef struct block {
 /* The largest blocks that fit; rows < 1: none do. */
 static block block_of(const gr_pool2d_size *s)
 {
-    block k = { .cols = least(s->ow, COLUMNS), .lead = (s->kh - 1) / s->stride[0] };
+    block k = { .cols = gr__least(s->ow, COLUMNS), .lead = (s->kh - 1) / s->stride[0] };
     k.len = k.cols + (s->kw - 1) / s->stride[1];
-    const int64_t phases = least(s->stride[0], s->kh) * least(s->stride[1], s->kw);
+    const int64_t phases = gr__least(s->stride[0], s->kh) * gr__least(s->stride[1], s->kw);
     const int64_t rows = phases > SPREAD || k.len > SPREAD ? 0 : (SPREAD - 16) / (phases * k.len) - k.lead;
-    k.rows = least(s->oh, least(rows, (WINDOWS - 16) / k.len));
+    k.rows = gr__least(s->oh, gr__least(rows, (WINDOWS - 16) / k.len));
     return k;
 }
 
@@ -48,9 +47,9 @@ static block block_of(const gr_pool2d_size *s)
     static void S##_spread(const gr_pool2d_size *s, const block *k, const T *x, T *out)                              \
     {                                                                                                                \
         const int64_t sh = s->stride[0], sw = s->stride[1], top = k->i * sh - s->padding[0], left = k->j * sw - s->padding[1]; \
-        const int64_t len = k->len, rows = k->rows + k->lead, phases = least(sw, s->kw);                             \
-        for (int64_t f = 0; f < least(sh, s->kh) * phases; f++) {                                                    \
-            const int64_t start = left + f % phases, first = least(len, up(-start, sw)), end = most(first, least(len, up(s->w - start, sw))); \
+        const int64_t len = k->len, rows = k->rows + k->lead, phases = gr__least(sw, s->kw);                             \
+        for (int64_t f = 0; f < gr__least(sh, s->kh) * phases; f++) {                                                    \
+            const int64_t start = left + f % phases, first = gr__least(len, up(-start, sw)), end = most(first, gr__least(len, up(s->w - start, sw))); \
             for (int64_t r = 0; r < rows; r++, out += len) {                                                         \
                 const int64_t i = top + r * sh + f / phases;                                                         \
                 const bool inside = i >= 0 && i < s->h;                                                              \
@@ -74,7 +73,7 @@ static block block_of(const gr_pool2d_size *s)
         T best[WINDOWS], part[SPREAD];                                                                               \
         I at[WINDOWS], base[WINDOWS];                                                                                \
         const int64_t sh = s->stride[0], sw = s->stride[1], top = k->i * sh - s->padding[0], left = k->j * sw - s->padding[1]; \
-        const int64_t rows = k->rows, len = k->len, n = rows * len, all = up(n, 16) * 16, phases = least(sw, s->kw), plane = (rows + k->lead) * len; \
+        const int64_t rows = k->rows, len = k->len, n = rows * len, all = up(n, 16) * 16, phases = gr__least(sw, s->kw), plane = (rows + k->lead) * len; \
         for (int64_t q = n; q < all; q++) best[q] = 0, base[q] = at[q] = 0;                                          \
         for (int64_t r = 0; r < rows; r++)                                                                           \
             for (int64_t j = 0; j < len; j++) {                                                                      \
@@ -95,8 +94,8 @@ static block block_of(const gr_pool2d_size *s)
     static int64_t S##_window(const gr_pool2d_size *s, int64_t top, int64_t left, const T *x)                        \
     {                                                                                                                \
         int64_t at = most(top, 0) * s->w + most(left, 0);                                                            \
-        for (int64_t i = most(top, 0); i < least(top + s->kh, s->h); i++)                                            \
-            for (int64_t j = most(left, 0); j < least(left + s->kw, s->w); j++) {                                    \
+        for (int64_t i = most(top, 0); i < gr__least(top + s->kh, s->h); i++)                                            \
+            for (int64_t j = most(left, 0); j < gr__least(left + s->kw, s->w); j++) {                                    \
                 const T v = x[i * s->w + j], b = x[at];                                                              \
                 if (v > b || (v != v && b == b)) at = i * s->w + j;                                                  \
             }                                                                                                        \
@@ -110,7 +109,7 @@ static block block_of(const gr_pool2d_size *s)
             for (int64_t i = 0; i < s->oh; i += most(whole.rows, 1))                                                 \
                 for (int64_t j = 0; j < s->ow; j += whole.cols) {                                                    \
                     block k = whole;                                                                                 \
-                    k.i = i, k.j = j, k.rows = least(k.rows, s->oh - i), k.cols = least(k.cols, s->ow - j);          \
+                    k.i = i, k.j = j, k.rows = gr__least(k.rows, s->oh - i), k.cols = gr__least(k.cols, s->ow - j);          \
                     if (k.rows > 0) S##_block(s, &k, x, index + i * s->ow + j);                                      \
                     else                                                                                             \
                         for (int64_t q = 0; q < k.cols; q++)                                                         \

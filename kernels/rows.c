@@ -16,12 +16,11 @@ enum { ADDENDS = 64, /* of a lane */
        NEAR = 2048,  /* and elements, unless one row has more: they stay in the first cache */
        FEW = GR_FEW_CLASSES /* elements of a row, at most, that takes one lane of each vector */ };
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 /* a multiple of TILE, if there are as many */
 static int64_t rows_together(int64_t rows, int64_t n)
 {
-    const int64_t most = n > 0 && n < NEAR / 2 ? least(NEAR / n, GROUP) : 1;
-    return least(most < TILE ? most : most & -TILE, rows);
+    const int64_t most = n > 0 && n < NEAR / 2 ? gr__least(NEAR / n, GROUP) : 1;
+    return gr__least(most < TILE ? most : most & -TILE, rows);
 }
 #define FETCH(p) __builtin_prefetch(p)
 

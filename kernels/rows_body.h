@@ -131,7 +131,7 @@ enum { N(S, SHORT) = ADDENDS * W < NEAR / TILE ? ADDENDS * W : NEAR / TILE }; /*
         double total = 0;                                                                                            \
         for (int64_t i = 0, from = 0; i < rows;) {                                                                   \
             const int64_t count = brief && rows - i >= TILE ? TILE : 1, down = count > 1 ? n : 0, right = brief ? 0 : W;\
-            const int64_t on = brief ? W : TILE * W, m = least(n - from, ADDENDS * on);                              \
+            const int64_t on = brief ? W : TILE * W, m = gr__least(n - from, ADDENDS * on);                              \
             vec part[TILE], about[TILE];                                                                             \
             int64_t j = 0;                                                                                           \
             UNROLL_REST for (int k = 0; k < TILE; k++) part[k] = all(0), about[k] = all(c[k < count ? i + k : i]);   \
@@ -141,7 +141,7 @@ enum { N(S, SHORT) = ADDENDS * W < NEAR / TILE ? ADDENDS * W : NEAR / TILE }; /*
                     part[k] = plus(part[k], N(S, load)(a + at), N(S, load)(b + at), about[k]);                       \
                 }                                                                                                    \
             UNROLL_REST for (int k = 0; k < TILE; k++) {                                                             \
-                const int64_t at = k * (down + right) + j, left = least(m - j - k * right, W);                       \
+                const int64_t at = k * (down + right) + j, left = gr__least(m - j - k * right, W);                       \
                 if (left <= 0) break;                                                                                \
                 part[k] = plus(part[k], N(S, load_first)(a + at, left, u), N(S, load_first)(b + at, left, v), about[k]);\
             }                                                                                                        \
@@ -411,7 +411,7 @@ static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const voi
     for (int64_t j = 0; dw && j < n; j++) dw[j] = 0;
     for (int64_t j = 0; db && j < n; j++) db[j] = 0;
     for (int64_t some; rows > 0; rows -= some, x += some * n, g += some * n) {
-        some = n > NEAR / TILE ? least(rows, TILE) : rows_together(rows, n);
+        some = n > NEAR / TILE ? gr__least(rows, TILE) : rows_together(rows, n);
         N(S, statistics)(some, n, x, eps, mean, r);
         bool lost = false; /* a row with NaN or infinity */
         for (int64_t i = 0; i < some; i++) lost |= r[i] - r[i] != 0;
@@ -428,7 +428,7 @@ static void N(S, layer_norm_back)(int64_t rows, int64_t n, double eps, const voi
             count = some - i < TILE ? 1 : TILE;
             for (int64_t j = 0; j < n; j += m, at += m) {
                 T *to_w = dw ? dw + j : spare, *to_b = db ? db + j : spare;
-                m = least(n - j, ADDENDS * W);
+                m = gr__least(n - j, ADDENDS * W);
                 if (count == 1) N(S, norm_back_sums)(1, m, n, x + at, w + j, g + at, mean + i, r + i, plain + i, along + i, to_w, to_b);
                 else N(S, norm_back_sums)(TILE, m, n, x + at, w + j, g + at, mean + i, r + i, plain + i, along + i, to_w, to_b);
                 for (int64_t k = 0; k < count && !brief; k++) {
